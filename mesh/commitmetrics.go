@@ -1,0 +1,37 @@
+package mesh
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// commitMetrics count what the committers of one process do, by stream.
+type commitMetrics struct {
+	batchEvents *prometheus.HistogramVec
+	refused     *prometheus.CounterVec
+	remembered  *prometheus.CounterVec
+	repeats     *prometheus.CounterVec
+}
+
+func newCommitMetrics(r prometheus.Registerer) *commitMetrics {
+	m := &commitMetrics{
+		batchEvents: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "genmesh_commit_batch_events",
+			Help:    "Events that were stored by one commit.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+		}, []string{"stream"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "genmesh_commit_batches_refused_total",
+			Help: "Batches that the stream refused whole, such as for one duplicate, and that were halved and tried again.",
+		}, []string{"stream"}),
+		remembered: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "genmesh_commit_remembered_total",
+			Help: "Redeliveries that were answered without asking the stream.",
+		}, []string{"stream"}),
+		repeats: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "genmesh_commit_repeats_total",
+			Help: "Later events with the key of an earlier one, kept or dropped as the source says.",
+		}, []string{"stream", "repeat"}),
+	}
+	if r != nil {
+		r.MustRegister(m.batchEvents, m.refused, m.remembered, m.repeats)
+	}
+	return m
+}

@@ -1,0 +1,143 @@
+package mesh
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+)
+
+// Committer stores events durably, each once, and tells redeliveries from later events of an
+// interaction. It is safe for concurrent use, and the more calls are under way the less each
+// costs: those that wait share one commit.
+type Committer struct {
+	js      jetstream.JetStream
+	log     logrus.FieldLogger
+	metrics *commitMetrics
+	routes  atomic.Pointer[routes]
+
+	mu      sync.Mutex
+	streams map[string]*streamCommitter
+	added   chan *streamCommitter
+}
+
+// routes say which stream keeps the events of a source.
+type routes struct {
+	sources    map[string]*Source
+	quarantine string
+}
+
+// NewCommitter makes a committer for the sources of t. It commits nothing before Run runs.
+func NewCommitter(js jetstream.JetStream, t *Topology, log logrus.FieldLogger, metrics prometheus.Registerer) (*Committer, error) {
+	c := &Committer{
+		js:      js,
+		log:     log.WithField("component", "committer"),
+		metrics: newCommitMetrics(metrics),
+		streams: make(map[string]*streamCommitter),
+		added:   make(chan *streamCommitter, maxCommittedStreams),
+	}
+	if err := c.Update(t); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// maxCommittedStreams bounds the streams that one process stores to over its life.
+const maxCommittedStreams = 256
+
+// Update takes the sources of t from now on. Commits under way end as they began.
+func (c *Committer) Update(t *Topology) error {
+	r := &routes{sources: make(map[string]*Source, len(t.Sources))}
+	for i := range t.Sources {
+		r.sources[t.Sources[i].Name] = &t.Sources[i]
+	}
+	quarantine, ok := t.StreamFor(quarantinePrefix + ">")
+	if !ok {
+		return fmt.Errorf("no stream takes %s>", quarantinePrefix)
+	}
+	r.quarantine = quarantine.Name
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names := []string{r.quarantine}
+	for _, s := range r.sources {
+		names = append(names, s.Stream)
+	}
+	for _, name := range names {
+		if err := c.add(name); err != nil {
+			return err
+		}
+	}
+	c.routes.Store(r)
+	return nil
+}
+
+func (c *Committer) add(stream string) error {
+	if c.streams[stream] != nil {
+		return nil
+	}
+	if len(c.streams) == maxCommittedStreams {
+		return fmt.Errorf("this process has stored to %d streams; restart it to add stream %s", maxCommittedStreams, stream)
+	}
+	s := newStreamCommitter(c.js, stream, c.log, c.metrics)
+	c.streams[stream] = s
+	c.added <- s
+	return nil
+}
+
+// Run commits until ctx ends, then waits for the commits under way. Commit fails with
+// ErrUnavailable afterwards.
+func (c *Committer) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for {
+		select {
+		case s := <-c.added:
+			running.Go(func() { s.run(ctx) })
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Commit stores e in the stream of its source and returns once the stream has fsynced it, or
+// had it already. Only the envelope and the body of e matter: subject, key and stream are the
+// source's to say. When ctx ends first the outcome is unknown and the error is ErrUnavailable;
+// committing the same event again is always safe.
+func (c *Committer) Commit(ctx context.Context, e Event) (Receipt, error) {
+	source := c.routes.Load().sources[e.Source]
+	if source == nil {
+		return Receipt{}, fmt.Errorf("source %s is not in streams.json", e.Source)
+	}
+	source.address(&e)
+	return c.commit(ctx, e, source.Repeat)
+}
+
+// quarantinePrefix begins the subjects of quarantined events.
+const quarantinePrefix = "quarantine."
+
+// Quarantine stores an event that can't go on its way, with the reason, as durably as Commit.
+// The same body of one source is kept once in the quarantine stream's duplicate window.
+func (c *Committer) Quarantine(ctx context.Context, e Event, reason string) (Receipt, error) {
+	sum := sha256.Sum256(e.Body)
+	e.Reason = reason
+	e.bound()
+	e.Fingerprint = hex.EncodeToString(sum[:16])
+	e.Key = e.Source + ":" + hex.EncodeToString(sum[:])
+	e.Subject = quarantinePrefix + Token(e.Source) + "." + Token(reason)
+	e.Stream = c.routes.Load().quarantine
+	return c.commit(ctx, e, RepeatDrop)
+}
+
+func (c *Committer) commit(ctx context.Context, e Event, repeat Repeat) (Receipt, error) {
+	c.mu.Lock()
+	s := c.streams[e.Stream]
+	c.mu.Unlock()
+	return s.commit(ctx, e, repeat)
+}

@@ -1,0 +1,66 @@
+package mesh
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sirupsen/logrus"
+)
+
+// Connect opens a connection as genmesh needs it, to url or as the further options say.
+//
+// It reconnects for ever, and while it is away it fails at once: a 503 is better than a hidden
+// queue of events that were never answered. A dead peer is noticed in about ten seconds. The
+// caller closes the connection.
+func Connect(name, url string, log logrus.FieldLogger, more ...nats.Option) (*nats.Conn, error) {
+	options := append([]nats.Option{
+		nats.Name(name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if err != nil && !nc.IsClosed() {
+				log.WithError(err).Warn("lost the connection to NATS; reconnecting")
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			log.WithField("server", nc.ConnectedUrlRedacted()).Info("connected to NATS again")
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			entry := log.WithError(err)
+			if sub != nil {
+				entry = entry.WithField("subject", sub.Subject)
+			}
+			entry.Error("NATS reports an error")
+		}),
+	}, more...)
+	nc, err := nats.Connect(url, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	return nc, nil
+}
+
+// publishTimeout bounds how long an asynchronous publish waits for its acknowledgement. The
+// client has no default: without one, a publish that nobody answers would never end.
+const publishTimeout = 5 * time.Second
+
+// maxPublishesInFlight bounds the asynchronous publishes under way on one connection.
+const maxPublishesInFlight = 4096
+
+// JetStream is a JetStream context on nc with genmesh's bounds.
+func JetStream(nc *nats.Conn) (jetstream.JetStream, error) {
+	js, err := jetstream.New(nc,
+		jetstream.WithDefaultTimeout(publishTimeout),
+		jetstream.WithPublishAsyncTimeout(publishTimeout),
+		jetstream.WithPublishAsyncMaxPending(maxPublishesInFlight))
+	if err != nil {
+		return nil, fmt.Errorf("JetStream: %w", err)
+	}
+	return js, nil
+}

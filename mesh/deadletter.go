@@ -1,0 +1,183 @@
+package mesh
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// DeadReason says why an event became a dead letter.
+type DeadReason string
+
+// The reasons, a closed set.
+const (
+	// DeadRejected: the target said what no retry can cure.
+	DeadRejected DeadReason = "rejected"
+	// DeadExhausted: every attempt that the subscriber allows has failed.
+	DeadExhausted DeadReason = "exhausted"
+	// DeadAbandoned: workers died with it, or gave it back, until its deliveries were used up.
+	DeadAbandoned DeadReason = "abandoned"
+	// DeadUnreadable: the message in the stream is no event.
+	DeadUnreadable DeadReason = "unreadable"
+)
+
+// DeadLetter is an event that could not be handed to one subscriber, with all that a person
+// needs to decide what to do about it. Its Stream and Sequence say where the event itself lies.
+type DeadLetter struct {
+	Event
+	Subscriber string
+	Reason     DeadReason
+	// Attempts is how often the target was tried, as far as anyone knows.
+	Attempts int
+	// Status and Answer are the target's last words, if it had any.
+	Status int
+	Answer string
+	// Error is what went wrong the last time.
+	Error        string
+	FirstAttempt time.Time
+	LastAttempt  time.Time
+
+	// Number identifies the dead letter: its sequence in the dead-letter stream.
+	Number uint64
+	// Buried is when it became one.
+	Buried time.Time
+}
+
+// The headers that a dead letter has besides its event's.
+const (
+	headerDeadSubscriber   = "Genmesh-Dead-Subscriber"
+	headerDeadReason       = "Genmesh-Dead-Reason"
+	headerDeadStream       = "Genmesh-Dead-Stream"
+	headerDeadSequence     = "Genmesh-Dead-Sequence"
+	headerDeadSubject      = "Genmesh-Dead-Subject"
+	headerDeadAttempts     = "Genmesh-Dead-Attempts"
+	headerDeadStatus       = "Genmesh-Dead-Status"
+	headerDeadAnswer       = "Genmesh-Dead-Answer"
+	headerDeadError        = "Genmesh-Dead-Error"
+	headerDeadFirstAttempt = "Genmesh-Dead-First-Attempt"
+	headerDeadLastAttempt  = "Genmesh-Dead-Last-Attempt"
+)
+
+const (
+	deadPrefix = "dead."
+	// maxDeadTextBytes bounds the answer and the error that a dead letter keeps.
+	maxDeadTextBytes = 1024
+)
+
+// msg is the dead letter as a message. Its id is the event's place and the subscriber, so that a
+// worker and the undertaker who both bury it bury it once.
+func (d DeadLetter) msg() *nats.Msg {
+	id := d.Subscriber + "." + d.Stream + "." + strconv.FormatUint(d.Sequence, 10)
+	m := d.Event.Msg(id)
+	m.Subject = deadPrefix + Token(d.Subscriber) + "." + Token(string(d.Reason)) + "." + Token(d.Interaction)
+	for header, value := range map[string]string{
+		headerDeadSubscriber: d.Subscriber,
+		headerDeadReason:     string(d.Reason),
+		headerDeadStream:     d.Stream,
+		headerDeadSequence:   strconv.FormatUint(d.Sequence, 10),
+		headerDeadSubject:    d.Subject,
+		headerDeadAttempts:   strconv.Itoa(d.Attempts),
+		headerDeadStatus:     strconv.Itoa(d.Status),
+		headerDeadAnswer:     escapeHeader(cut(d.Answer)),
+		headerDeadError:      escapeHeader(cut(d.Error)),
+	} {
+		if value != "" {
+			m.Header[header] = []string{value}
+		}
+	}
+	setTime(m.Header, headerDeadFirstAttempt, d.FirstAttempt)
+	setTime(m.Header, headerDeadLastAttempt, d.LastAttempt)
+	return m
+}
+
+func cut(s string) string { return s[:min(len(s), maxDeadTextBytes)] }
+
+// parseDeadLetter reads a dead letter back from the dead-letter stream.
+func parseDeadLetter(header nats.Header, body []byte, meta *jetstream.MsgMetadata) (DeadLetter, error) {
+	d := DeadLetter{
+		Subscriber: header.Get(headerDeadSubscriber),
+		Reason:     DeadReason(header.Get(headerDeadReason)),
+		Number:     meta.Sequence.Stream,
+		Buried:     meta.Timestamp,
+	}
+	subject := header.Get(headerDeadSubject)
+	event, err := ParseEvent(subject, header, body)
+	if err != nil && d.Reason != DeadUnreadable {
+		return DeadLetter{}, fmt.Errorf("dead letter %d: %w", d.Number, err)
+	}
+	if err != nil {
+		event = Event{Subject: subject, Body: body}
+	}
+	d.Event = event
+	d.Stream = header.Get(headerDeadStream)
+	r := headerReader{header: header}
+	d.Sequence = r.number(headerDeadSequence)
+	d.Attempts = int(r.number(headerDeadAttempts))
+	d.Status = int(r.number(headerDeadStatus))
+	d.Answer = r.text(headerDeadAnswer)
+	d.Error = r.text(headerDeadError)
+	d.FirstAttempt = r.time(headerDeadFirstAttempt)
+	d.LastAttempt = r.time(headerDeadLastAttempt)
+	if r.err != nil {
+		return DeadLetter{}, fmt.Errorf("dead letter %d: %w", d.Number, r.err)
+	}
+	return d, nil
+}
+
+// headerReader reads typed headers and keeps the first mistake.
+type headerReader struct {
+	header nats.Header
+	err    error
+}
+
+func (r *headerReader) number(name string) uint64 {
+	n, err := strconv.ParseUint(r.header.Get(name), 10, 63)
+	r.note(name, err)
+	return n
+}
+
+func (r *headerReader) text(name string) string {
+	s, err := unescapeHeader(r.header.Get(name))
+	r.note(name, err)
+	return s
+}
+
+func (r *headerReader) time(name string) time.Time {
+	t, err := headerTime(r.header, name)
+	r.note(name, err)
+	return t
+}
+
+func (r *headerReader) note(name string, err error) {
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("header %s: %w", name, err)
+	}
+}
+
+// replaySubject is where an event is published to go to one subscriber of its stream alone.
+func replaySubject(stream, subscriber, subject string) string {
+	return replayPrefix + stream + "." + subscriber + "." + subject
+}
+
+// originalSubject is the subject that a replayed event was first stored under.
+func originalSubject(subject string) string {
+	if !strings.HasPrefix(subject, replayPrefix) {
+		return subject
+	}
+	parts := strings.SplitN(subject, ".", 4)
+	return parts[len(parts)-1]
+}
+
+// Bury stores d in the dead-letter stream and returns once it is there. Burying the same event
+// of the same subscriber again changes nothing.
+func (d *DeadLetters) Bury(ctx context.Context, letter DeadLetter) error {
+	if _, err := d.js.PublishMsg(ctx, letter.msg(), jetstream.WithExpectStream(d.stream)); err != nil {
+		return fmt.Errorf("bury event %d of stream %s for %s: %w", letter.Sequence, letter.Stream, letter.Subscriber, err)
+	}
+	return nil
+}

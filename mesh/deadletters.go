@@ -1,0 +1,180 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// DeadLetters is the stream of what could not be delivered.
+type DeadLetters struct {
+	js     jetstream.JetStream
+	stream string
+}
+
+// NewDeadLetters finds the dead-letter stream of t.
+func NewDeadLetters(js jetstream.JetStream, t *Topology) (*DeadLetters, error) {
+	stream, ok := t.StreamFor(deadPrefix + ">")
+	if !ok {
+		return nil, fmt.Errorf("no stream takes %s>", deadPrefix)
+	}
+	return &DeadLetters{js: js, stream: stream.Name}, nil
+}
+
+// DeadFilter chooses dead letters; its zero value chooses all.
+type DeadFilter struct {
+	Subscriber string
+	Reason     DeadReason
+	// Since and Until bound the time of burial; zero is open.
+	Since time.Time
+	Until time.Time
+}
+
+// ErrNoDeadLetter means that there is no dead letter of that number.
+var ErrNoDeadLetter = errors.New("no such dead letter")
+
+// idleRead bounds how long a listing waits for the next message that the server announced.
+const idleRead = 5 * time.Second
+
+// Find yields the dead letters that match, in the order of burial, as they are when it starts.
+// It stops at the first error.
+func (d *DeadLetters) Find(ctx context.Context, filter DeadFilter) iter.Seq2[DeadLetter, error] {
+	return func(yield func(DeadLetter, error) bool) {
+		for msg, err := range d.messages(ctx, filter) {
+			if err != nil {
+				yield(DeadLetter{}, err)
+				return
+			}
+			meta, err := msg.Metadata()
+			if err != nil {
+				yield(DeadLetter{}, err)
+				return
+			}
+			if !filter.Until.IsZero() && meta.Timestamp.After(filter.Until) {
+				return
+			}
+			letter, err := parseDeadLetter(msg.Headers(), msg.Data(), meta)
+			if !yield(letter, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (d *DeadLetters) messages(ctx context.Context, filter DeadFilter) iter.Seq2[jetstream.Msg, error] {
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter.subject()}}
+	if !filter.Since.IsZero() {
+		config.DeliverPolicy = jetstream.DeliverByStartTimePolicy
+		config.OptStartTime = &filter.Since
+	}
+	return readStream(ctx, d.js, d.stream, config)
+}
+
+func (f DeadFilter) subject() string {
+	subscriber, reason := "*", "*"
+	if f.Subscriber != "" {
+		subscriber = Token(f.Subscriber)
+	}
+	if f.Reason != "" {
+		reason = Token(string(f.Reason))
+	}
+	return deadPrefix + subscriber + "." + reason + ".>"
+}
+
+// readStream yields the messages that a stream holds for config when it is called.
+func readStream(ctx context.Context, js jetstream.JetStream, stream string, config jetstream.OrderedConsumerConfig) iter.Seq2[jetstream.Msg, error] {
+	return func(yield func(jetstream.Msg, error) bool) {
+		consumer, err := js.OrderedConsumer(ctx, stream, config)
+		if err != nil {
+			yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
+			return
+		}
+		info, err := consumer.Info(ctx)
+		if err != nil {
+			yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
+			return
+		}
+		left := info.NumPending + uint64(info.NumAckPending)
+		if left == 0 {
+			return
+		}
+		messages, err := consumer.Messages()
+		if err != nil {
+			yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
+			return
+		}
+		defer messages.Stop()
+		for ; left > 0; left-- {
+			msg, err := nextMessage(ctx, messages)
+			if err != nil {
+				yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
+				return
+			}
+			if meta, err := msg.Metadata(); err == nil && meta.NumPending == 0 {
+				left = 1 // fewer than announced: some were deleted meanwhile
+			}
+			if !yield(msg, nil) {
+				return
+			}
+		}
+	}
+}
+
+func nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, idleRead)
+	defer cancel()
+	return messages.Next(jetstream.NextContext(ctx))
+}
+
+// Get reads one dead letter. It fails with ErrNoDeadLetter if there is none of that number.
+func (d *DeadLetters) Get(ctx context.Context, number uint64) (DeadLetter, error) {
+	stream, err := d.js.Stream(ctx, d.stream)
+	if err != nil {
+		return DeadLetter{}, fmt.Errorf("stream %s: %w", d.stream, err)
+	}
+	raw, err := stream.GetMsg(ctx, number)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return DeadLetter{}, fmt.Errorf("%w: %d", ErrNoDeadLetter, number)
+	case err != nil:
+		return DeadLetter{}, fmt.Errorf("dead letter %d: %w", number, err)
+	}
+	return parseDeadLetter(raw.Header, raw.Data, &jetstream.MsgMetadata{
+		Sequence: jetstream.SequencePair{Stream: number}, Timestamp: raw.Time,
+	})
+}
+
+// Replay hands the event of a dead letter to its subscriber again, and to no other: it is
+// published to the subscriber's replay subject in the stream that it came from, and then the
+// dead letter is discarded. The event keeps its identity and its attempts begin anew. Replaying
+// the same dead letter twice within the stream's duplicate window delivers once.
+func (d *DeadLetters) Replay(ctx context.Context, letter DeadLetter) error {
+	msg := letter.Event.Msg("#replay." + letter.Subscriber + "." + strconv.FormatUint(letter.Number, 10))
+	msg.Subject = replaySubject(letter.Stream, letter.Subscriber, letter.Subject)
+	if _, err := d.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(letter.Stream)); err != nil {
+		return fmt.Errorf("replay dead letter %d to %s: %w", letter.Number, letter.Subscriber, err)
+	}
+	return d.Discard(ctx, letter.Number)
+}
+
+// Discard deletes a dead letter for good. It is no error if it is gone already.
+func (d *DeadLetters) Discard(ctx context.Context, number uint64) error {
+	stream, err := d.js.Stream(ctx, d.stream)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", d.stream, err)
+	}
+	deleted := stream.DeleteMsg(ctx, number)
+	if deleted == nil {
+		return nil
+	}
+	// The server's refusal does not tell whether the message is gone already.
+	if _, err := stream.GetMsg(ctx, number); errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return fmt.Errorf("discard dead letter %d: %w", number, deleted)
+}

@@ -1,0 +1,159 @@
+package mesh
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// MaxTopologyBytes bounds a streams.json.
+const MaxTopologyBytes = 1 << 20
+
+// ParseTopology reads a streams.json: strictly, with presets, ${references} and defaults filled
+// in, and checked as a whole. The error, if any, is a Mistakes with everything that is wrong.
+func ParseTopology(data []byte, opts ParseOptions) (*Topology, error) {
+	r := &report{data: data}
+	if len(data) > MaxTopologyBytes {
+		r.data = nil
+		r.add(0, "", fmt.Sprintf("the file has %d bytes; at most %d are allowed", len(data), MaxTopologyBytes), "")
+		return nil, r.err()
+	}
+	root := parseTree(data, r)
+	if root == nil {
+		return nil, r.err()
+	}
+	if opts.LookupEnv == nil {
+		opts.LookupEnv = os.LookupEnv
+	}
+	t := new(Topology)
+	d := decoder{report: r, lookup: opts.LookupEnv, places: map[string]int64{}}
+	d.applyPresets(root, opts)
+	d.decode(root, reflect.ValueOf(t).Elem(), "")
+	if root.kind == kindObject {
+		t.fillDefaults()
+		c := checker{report: r, t: t, opts: opts, places: d.places}
+		c.topology()
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// applyPresets gives each source the fields of its preset that it lacks.
+func (d *decoder) applyPresets(root *node, opts ParseOptions) {
+	sources := root.member("sources")
+	if sources == nil {
+		return
+	}
+	for i, source := range sources.elements {
+		preset := source.member("preset")
+		if preset == nil || preset.kind != kindString {
+			continue
+		}
+		name, _, err := expand(preset.text, opts.LookupEnv)
+		if err != nil {
+			continue // reported when the field is decoded
+		}
+		d.applyPreset(source, name, preset.at, join(index("sources", i), "preset"), opts)
+	}
+}
+
+func (d *decoder) applyPreset(source *node, name string, at int64, path string, opts ParseOptions) {
+	raw, known := opts.Presets[name]
+	if !known {
+		names := make([]string, 0, len(opts.Presets))
+		for n := range opts.Presets {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		d.add(at, path, fmt.Sprintf("there is no preset %q", name), didYouMean(name, names))
+		return
+	}
+	broken := &report{data: raw}
+	defaults := parseTree(raw, broken)
+	if err := broken.err(); err != nil || defaults.kind != kindObject {
+		d.add(at, path, fmt.Sprintf("the preset %q is no JSON object", name), "")
+		return
+	}
+	source.merge(defaults, at)
+}
+
+// The defaults of sources and subscribers; topology.go says what they are for.
+const (
+	defaultMaxBodyBytes          = 512 << 10
+	defaultMaxInFlight           = 4096
+	defaultAckWait               = Duration(30 * time.Second)
+	defaultMaxAttempts           = 6
+	defaultSpareDeliveries       = 3
+	defaultMaxAckPending         = 256
+	defaultTargetsInFlight       = 32
+	defaultBackoffBase           = Duration(time.Second)
+	defaultBackoffFactor         = 2
+	defaultBackoffMax            = Duration(time.Minute)
+	defaultTimeout               = Duration(10 * time.Second)
+	defaultRotateBytes     int64 = 100 << 20
+)
+
+// fillDefaults sets what was left out. A stream's own defaults are left to the server.
+func (t *Topology) fillDefaults() {
+	for i := range t.Sources {
+		t.Sources[i].fillDefaults()
+	}
+	for i := range t.Streams {
+		setDefault(&t.Streams[i].Replicas, 1)
+		dropServerMetadata(t.Streams[i].Metadata)
+	}
+	for i := range t.Subscribers {
+		t.Subscribers[i].fillDefaults()
+	}
+}
+
+func (s *Source) fillDefaults() {
+	setDefault(&s.Subject, DefaultSubject)
+	setDefault(&s.DedupeKey, DefaultDedupeKey)
+	setDefault(&s.Repeat, RepeatKeep)
+	setDefault(&s.MaxBodyBytes, defaultMaxBodyBytes)
+	setDefault(&s.MaxInFlight, defaultMaxInFlight)
+}
+
+func (s *Subscriber) fillDefaults() {
+	setDefault(&s.AckWait, defaultAckWait)
+	setDefault(&s.MaxAttempts, defaultMaxAttempts)
+	setDefault(&s.MaxDeliver, s.MaxAttempts+defaultSpareDeliveries)
+	setDefault(&s.MaxAckPending, defaultMaxAckPending)
+	setDefault(&s.MaxInFlight, min(defaultTargetsInFlight, max(s.MaxAckPending, 1)))
+	setDefault(&s.Backoff.Base, defaultBackoffBase)
+	setDefault(&s.Backoff.Factor, defaultBackoffFactor)
+	setDefault(&s.Backoff.Max, max(defaultBackoffMax, s.Backoff.Base))
+	setDefault(&s.Backoff.Jitter, "none")
+	dropServerMetadata(s.Metadata)
+	if s.Target != nil {
+		setDefault(&s.Target.Timeout, defaultTimeout)
+		if strings.HasPrefix(s.Target.URL, "file:") {
+			setDefault(&s.Target.RotateBytes, defaultRotateBytes)
+		}
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// serverMetadata begins the metadata keys that the server writes; they come in with what
+// "nats stream info" prints.
+const serverMetadata = "_nats."
+
+func dropServerMetadata(metadata map[string]string) {
+	for key := range metadata {
+		if strings.HasPrefix(key, serverMetadata) {
+			delete(metadata, key)
+		}
+	}
+}

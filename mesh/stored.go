@@ -1,0 +1,46 @@
+package mesh
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ParseStored reads an event from the message that its stream delivered, with its place. Of a
+// message that is no event it returns the body and the place beside ErrNotEvent.
+func ParseStored(msg jetstream.Msg) (Event, error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return Event{}, fmt.Errorf("message on %s: %w", msg.Subject(), err)
+	}
+	e, err := parseStored(msg.Subject(), msg.Headers(), msg.Data())
+	e.Stream, e.Sequence, e.Stored = meta.Stream, meta.Sequence.Stream, meta.Timestamp
+	return e, err
+}
+
+// GetEvent reads one event out of its stream. It fails with jetstream.ErrMsgNotFound if the
+// stream no longer has it, and like ParseStored if it is no event.
+func GetEvent(ctx context.Context, js jetstream.JetStream, stream string, sequence uint64) (Event, error) {
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return Event{}, fmt.Errorf("stream %s: %w", stream, err)
+	}
+	msg, err := s.GetMsg(ctx, sequence)
+	if err != nil {
+		return Event{}, fmt.Errorf("event %d of stream %s: %w", sequence, stream, err)
+	}
+	e, err := parseStored(msg.Subject, msg.Header, msg.Data)
+	e.Stream, e.Sequence, e.Stored = stream, sequence, msg.Time
+	return e, err
+}
+
+func parseStored(subject string, header nats.Header, body []byte) (Event, error) {
+	subject = originalSubject(subject)
+	e, err := ParseEvent(subject, header, body)
+	if err != nil {
+		e = Event{Subject: subject, Body: body}
+	}
+	return e, err
+}

@@ -1,0 +1,326 @@
+package mesh
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sirupsen/logrus"
+)
+
+// streamCommitter stores the events of one stream.
+//
+// It commits like a database: the events that arrive while a commit is under way form the next
+// one. There is no timer, so an event that finds the stream idle goes out alone and at once,
+// and the busier the stream the larger the batches. Its state belongs to the goroutine of run;
+// only the queue and the channels are shared.
+type streamCommitter struct {
+	js      jetstream.JetStream
+	stream  string
+	log     logrus.FieldLogger
+	metrics *commitMetrics
+
+	queue    chan *pending
+	stopped  chan struct{}
+	returned chan []publication
+	learned  chan streamFacts
+
+	facts    streamFacts
+	memory   *memory
+	underway map[string]*conversation // by the id of the key
+	ready    []*publication
+	flying   int // commits under way
+}
+
+// pending is one call of Commit. Whoever takes it out of the queue sends one outcome.
+type pending struct {
+	ctx     context.Context
+	event   Event
+	id      string // of the event's key
+	repeat  Repeat
+	outcome chan outcome
+}
+
+type outcome struct {
+	receipt Receipt
+	err     error
+}
+
+// conversation is what is under way for one key. An event waits while the first of its key is
+// not settled, and while the same event is: so no two of them race for one id, and one batch
+// never holds a duplicate of itself.
+type conversation struct {
+	first   bool            // the event that asks for the key's own id
+	flying  map[string]bool // fingerprints
+	waiting []*pending
+}
+
+// streamFacts is what the server says about the stream; the zero value is safe for any.
+type streamFacts struct {
+	known   bool
+	atomic  bool
+	window  time.Duration
+	created time.Time
+	recent  []recentEvent
+}
+
+const (
+	queueLength = 1024
+	// maxBatchEvents is the server's limit for an atomic batch.
+	maxBatchEvents = 1000
+	maxBatchBytes  = 8 << 20
+	// maxBatches under way: while the stream fsyncs one, the next is on its way to it. More
+	// would only make each smaller.
+	maxBatches    = 2
+	factsInterval = 5 * time.Second
+	// settleTimeout bounds one commit with all its retries.
+	settleTimeout = 5 * time.Second
+)
+
+func newStreamCommitter(js jetstream.JetStream, stream string, log logrus.FieldLogger, metrics *commitMetrics) *streamCommitter {
+	return &streamCommitter{
+		js: js, stream: stream, log: log.WithField("stream", stream), metrics: metrics,
+		queue:    make(chan *pending, queueLength),
+		stopped:  make(chan struct{}),
+		returned: make(chan []publication),
+		learned:  make(chan streamFacts),
+		facts:    streamFacts{window: defaultDuplicateWindow},
+		memory:   newMemory(defaultDuplicateWindow),
+		underway: make(map[string]*conversation),
+	}
+}
+
+func (s *streamCommitter) commit(ctx context.Context, e Event, repeat Repeat) (Receipt, error) {
+	p := &pending{ctx: ctx, event: e, id: msgID(e.Key), repeat: repeat, outcome: make(chan outcome, 1)}
+	select {
+	case s.queue <- p:
+	case <-s.stopped:
+		return Receipt{}, fmt.Errorf("%w: shutting down", ErrUnavailable)
+	case <-ctx.Done():
+		return Receipt{}, fmt.Errorf("%w: stream %s has no room: %w", ErrUnavailable, s.stream, ctx.Err())
+	}
+	select {
+	case o := <-p.outcome:
+		return o.receipt, o.err
+	case <-s.stopped:
+		return p.last(fmt.Errorf("%w: shutting down", ErrUnavailable))
+	case <-ctx.Done():
+		return p.last(fmt.Errorf("%w: stream %s did not answer in time: %w", ErrUnavailable, s.stream, ctx.Err()))
+	}
+}
+
+// last is the outcome if there is one after all, and otherwise err.
+func (p *pending) last(err error) (Receipt, error) {
+	select {
+	case o := <-p.outcome:
+		return o.receipt, o.err
+	default:
+		return Receipt{}, err
+	}
+}
+
+// run commits until ctx ends, then lets the commits under way end.
+func (s *streamCommitter) run(ctx context.Context) {
+	defer close(s.stopped)
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	watcher := make(chan struct{})
+	go func() {
+		defer close(watcher)
+		s.watchFacts(ctx)
+	}()
+	for ctx.Err() == nil || s.flying > 0 {
+		s.step(ctx, work)
+	}
+	<-watcher
+}
+
+// step takes in what there is and sends off what may go.
+func (s *streamCommitter) step(ctx, work context.Context) {
+	stopping := ctx.Done()
+	if ctx.Err() != nil {
+		stopping = nil // only waiting for what flies
+	}
+	select {
+	case p := <-s.queue:
+		s.admit(p)
+		s.admitQueued()
+	case back := <-s.returned:
+		s.flying--
+		for i := range back {
+			s.settle(&back[i])
+		}
+		s.admitQueued()
+	case f := <-s.learned:
+		s.learn(f)
+	case <-stopping:
+		return
+	}
+	if ctx.Err() == nil {
+		s.launch(work)
+	}
+}
+
+func (s *streamCommitter) admitQueued() {
+	for range queueLength {
+		select {
+		case p := <-s.queue:
+			s.admit(p)
+		default:
+			return
+		}
+	}
+}
+
+// admit answers a call from memory, lets it wait for another, or makes it ready to publish.
+func (s *streamCommitter) admit(p *pending) {
+	if p.ctx.Err() != nil {
+		return // nobody waits for it any more
+	}
+	now := time.Now()
+	fingerprint := p.event.Fingerprint
+	if sequence, ok := s.memory.find(p.id, fingerprint, now); ok {
+		s.metrics.remembered.WithLabelValues(s.stream).Inc()
+		s.answer(p, s.idOf(p), sequence, true)
+		return
+	}
+	c := s.underway[p.id]
+	if c == nil {
+		c = &conversation{flying: make(map[string]bool, 1)}
+		s.underway[p.id] = c
+	}
+	if c.first || c.flying[fingerprint] {
+		c.waiting = append(c.waiting, p)
+		return
+	}
+	pub := &publication{pending: p, id: p.id, asked: now}
+	if sequence, ok := s.memory.first(p.id, now); !ok {
+		pub.first, c.first = true, true
+	} else if p.repeat == RepeatDrop {
+		s.metrics.repeats.WithLabelValues(s.stream, string(RepeatDrop)).Inc()
+		s.answer(p, p.id, sequence, true)
+		s.endConversation(p.id, c)
+		return
+	} else {
+		pub.id = repeatID(p.id, fingerprint)
+	}
+	c.flying[fingerprint] = true
+	s.ready = append(s.ready, pub)
+}
+
+// idOf is the id that a remembered event was stored under.
+func (s *streamCommitter) idOf(p *pending) string {
+	if s.memory.holder(p.id) == p.event.Fingerprint {
+		return p.id
+	}
+	return repeatID(p.id, p.event.Fingerprint)
+}
+
+func (s *streamCommitter) answer(p *pending, id string, sequence uint64, duplicate bool) {
+	p.outcome <- outcome{receipt: Receipt{Stream: s.stream, Sequence: sequence, MsgID: id, Duplicate: duplicate}}
+}
+
+// settle answers the call of a publication that came back and lets those go on that waited.
+func (s *streamCommitter) settle(pub *publication) {
+	p := pub.pending
+	switch {
+	case pub.err != nil:
+		p.outcome <- outcome{err: pub.err}
+	default:
+		s.note(pub)
+		s.answer(p, pub.id, pub.sequence, pub.duplicate)
+	}
+	c := s.underway[p.id]
+	delete(c.flying, p.event.Fingerprint)
+	if pub.first {
+		c.first = false
+	}
+	waiting := c.waiting
+	c.waiting = nil
+	s.endConversation(p.id, c)
+	for _, w := range waiting {
+		s.admit(w)
+	}
+}
+
+func (s *streamCommitter) endConversation(id string, c *conversation) {
+	if len(c.flying) == 0 && len(c.waiting) == 0 {
+		delete(s.underway, id)
+	}
+}
+
+// note remembers what a publication told about its key.
+func (s *streamCommitter) note(pub *publication) {
+	p := pub.pending
+	if pub.repeat {
+		s.metrics.repeats.WithLabelValues(s.stream, string(p.repeat)).Inc()
+	}
+	if pub.holder.fingerprint != "" {
+		s.memory.rememberFirst(p.id, pub.holder.fingerprint, pub.holder.sequence, pub.holder.since)
+	}
+	if pub.holder.fingerprint != p.event.Fingerprint && !(pub.duplicate && p.repeat == RepeatDrop) {
+		s.memory.remember(p.id, p.event.Fingerprint, pub.sequence, pub.asked)
+	}
+}
+
+// launch sends off what is ready, as far as commits may be under way.
+func (s *streamCommitter) launch(work context.Context) {
+	for len(s.ready) > 0 && s.flying < s.maxFlying() {
+		batch := s.take()
+		s.flying++
+		go func() {
+			ctx, cancel := context.WithTimeout(work, settleTimeout)
+			defer cancel()
+			s.returned <- s.publish(ctx, batch)
+		}()
+	}
+	if len(s.ready) == 0 {
+		s.ready = nil
+	}
+}
+
+// maxFlying commits may be under way: a few batches, or as many single publishes as the
+// connection takes, for those the server groups itself.
+func (s *streamCommitter) maxFlying() int {
+	if s.facts.atomic {
+		return maxBatches
+	}
+	return maxPublishesInFlight
+}
+
+// take cuts the next batch off what is ready.
+func (s *streamCommitter) take() []publication {
+	limit := 1
+	if s.facts.atomic {
+		limit = maxBatchEvents
+	}
+	var batch []publication
+	bytes := 0
+	for len(s.ready) > 0 && len(batch) < limit && bytes < maxBatchBytes {
+		pub := s.ready[0]
+		s.ready[0] = nil
+		s.ready = s.ready[1:]
+		batch = append(batch, *pub)
+		bytes += len(pub.pending.event.Body)
+	}
+	s.metrics.batchEvents.WithLabelValues(s.stream).Observe(float64(len(batch)))
+	return batch
+}
+
+// learn takes over what the server says about the stream. A stream that was deleted and made
+// again has forgotten all, and so must the memory.
+func (s *streamCommitter) learn(f streamFacts) {
+	if !f.created.Equal(s.facts.created) || f.window != s.facts.window {
+		s.memory = newMemory(f.window)
+	}
+	for _, e := range f.recent {
+		if e.first {
+			s.memory.rememberFirst(e.id, e.fingerprint, e.sequence, e.stored)
+		} else {
+			s.memory.remember(e.id, e.fingerprint, e.sequence, e.stored)
+		}
+	}
+	f.recent = nil
+	s.facts = f
+}

@@ -1,0 +1,124 @@
+package mesh
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// recentEvent is a stored event as far as the memory needs it.
+type recentEvent struct {
+	id          string
+	first       bool // it holds the id itself
+	fingerprint string
+	sequence    uint64
+	stored      time.Time
+}
+
+const (
+	// maxRecent bounds how many stored events a starting committer reads back.
+	maxRecent     = 50_000
+	recentTimeout = 10 * time.Second
+)
+
+// watchFacts keeps the committer informed about its stream until ctx ends: at once, and every
+// few seconds, so that an applied change of replicas or window takes effect. The events of the
+// duplicate window come along once, so that a restart in the middle of a busy day does not make
+// every batch run into them.
+func (s *streamCommitter) watchFacts(ctx context.Context) {
+	ticker := time.NewTicker(factsInterval)
+	defer ticker.Stop()
+	var last streamFacts
+	for {
+		if f, ok := s.readFacts(ctx, last); ok {
+			last = f
+			last.recent = nil
+			select {
+			case s.learned <- f:
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *streamCommitter) readFacts(ctx context.Context, last streamFacts) (streamFacts, bool) {
+	stream, err := s.js.Stream(ctx, s.stream)
+	if err != nil {
+		return last, false // commits meet the same trouble and report it
+	}
+	info := stream.CachedInfo()
+	f := streamFacts{
+		known:   true,
+		atomic:  info.Config.AllowAtomicPublish && info.Config.Replicas <= 1,
+		window:  info.Config.Duplicates,
+		created: info.Created,
+	}
+	if f.created.Equal(last.created) {
+		return f, true
+	}
+	if f.recent, err = readRecent(ctx, stream, info); err != nil && ctx.Err() == nil {
+		s.log.WithError(err).Warn("could not read the latest events back; the stream itself will tell duplicates")
+	}
+	return f, true
+}
+
+// readRecent reads the headers of the latest events inside the duplicate window.
+func readRecent(ctx context.Context, stream jetstream.Stream, info *jetstream.StreamInfo) ([]recentEvent, error) {
+	if info.State.Msgs == 0 || time.Since(info.State.LastTime) > info.Config.Duplicates {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, recentTimeout)
+	defer cancel()
+	config := jetstream.OrderedConsumerConfig{HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy}
+	config.OptStartSeq = info.State.FirstSeq
+	if info.State.LastSeq > maxRecent {
+		config.OptStartSeq = max(config.OptStartSeq, info.State.LastSeq-maxRecent)
+	}
+	consumer, err := stream.OrderedConsumer(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return nil, err
+	}
+	defer messages.Stop()
+	oldest := time.Now().Add(-info.Config.Duplicates)
+	var recent []recentEvent
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return recent, err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return recent, err
+		}
+		if e, ok := parseRecent(msg.Headers(), meta); ok && e.stored.After(oldest) {
+			recent = append(recent, e)
+		}
+		if meta.NumPending == 0 || meta.Sequence.Stream >= info.State.LastSeq {
+			return recent, nil
+		}
+	}
+}
+
+func parseRecent(header nats.Header, meta *jetstream.MsgMetadata) (recentEvent, bool) {
+	id, fingerprint, isRepeat := strings.Cut(header.Get(nats.MsgIdHdr), "#")
+	if !isRepeat {
+		fingerprint = header.Get(HeaderFingerprint)
+	}
+	return recentEvent{
+		id: id, first: !isRepeat, fingerprint: fingerprint,
+		sequence: meta.Sequence.Stream, stored: meta.Timestamp,
+	}, id != "" && fingerprint != ""
+}

@@ -1,0 +1,201 @@
+package mesh
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	maxAttempts     = 1000
+	maxAckPending   = 10_000
+	leastAckWait    = time.Second
+	mostAckWait     = 24 * time.Hour
+	mostBackoff     = 24 * time.Hour
+	leastBackoff    = 10 * time.Millisecond
+	leastTimeout    = 10 * time.Millisecond
+	mostTimeout     = 10 * time.Minute
+	leastRotate     = 4 << 10
+	mostRotate      = 1 << 40
+	maxBackoffTimes = 10
+)
+
+func (c *checker) subscriber(at string, s *Subscriber) {
+	c.name(at+".name", s.Name)
+	c.metadata(at+".metadata", s.Metadata)
+	c.deliveries(at, s)
+	c.start(at, s)
+	c.backoff(at+".backoff", s.Backoff)
+	if s.Target != nil {
+		c.target(at+".target", s.Target)
+	}
+	if stream, ok := c.knownStream(at+".stream", s.Stream); ok {
+		c.readable(at, s, stream)
+		c.filters(at, s, stream)
+	}
+}
+
+// deliveries checks how often, how long and how many at once.
+func (c *checker) deliveries(at string, s *Subscriber) {
+	c.lasting(at+".ack_wait", time.Duration(s.AckWait), leastAckWait, mostAckWait)
+	c.between(at+".max_attempts", s.MaxAttempts, 1, maxAttempts)
+	c.between(at+".max_ack_pending", s.MaxAckPending, 1, maxAckPending)
+	c.between(at+".max_in_flight", s.MaxInFlight, 1, maxAckPending)
+	if s.MaxInFlight > s.MaxAckPending {
+		c.wrong(at+".max_in_flight", "lower it, or raise max_ack_pending",
+			"%d calls at once can't be had with max_ack_pending %d: the server sends no more than that", s.MaxInFlight, s.MaxAckPending)
+	}
+	if s.MaxDeliver <= s.MaxAttempts {
+		c.wrong(at+".max_deliver", fmt.Sprintf("leave it out, or write %d", s.MaxAttempts+defaultSpareDeliveries),
+			"%d is not above max_attempts %d: deliveries that a crash loses would end an event before its last attempt", s.MaxDeliver, s.MaxAttempts)
+	}
+	if s.MaxDeliver > 2*maxAttempts {
+		c.wrong(at+".max_deliver", "", "%d is out of range: at most %d", s.MaxDeliver, 2*maxAttempts)
+	}
+	c.sampling(at+".sample_freq", s.SampleFrequency)
+}
+
+func (c *checker) sampling(at, text string) {
+	percent, err := strconv.Atoi(strings.TrimSuffix(text, "%"))
+	if text != "" && (err != nil || percent < 0 || percent > 100) {
+		c.wrong(at, `write such as "10%"`, "%q is not a percentage", text)
+	}
+}
+
+// start checks where a new subscriber begins to read.
+func (c *checker) start(at string, s *Subscriber) {
+	bySequence := s.DeliverPolicy == jetstream.DeliverByStartSequencePolicy
+	byTime := s.DeliverPolicy == jetstream.DeliverByStartTimePolicy
+	if bySequence != (s.OptStartSeq > 0) {
+		c.wrong(at+".opt_start_seq", `give both or neither`, `it goes with "deliver_policy": "by_start_sequence"`)
+	}
+	if byTime != (s.OptStartTime != nil) {
+		c.wrong(at+".opt_start_time", `give both or neither`, `it goes with "deliver_policy": "by_start_time"`)
+	}
+}
+
+func (c *checker) backoff(at string, b Backoff) {
+	c.lasting(at+".base", time.Duration(b.Base), leastBackoff, mostBackoff)
+	c.lasting(at+".max", time.Duration(b.Max), leastBackoff, mostBackoff)
+	if b.Max < b.Base {
+		c.wrong(at+".max", "", "%s is below the base, %s", b.Max, b.Base)
+	}
+	if b.Factor < 1 || b.Factor > maxBackoffTimes {
+		c.wrong(at+".factor", "", "%v is out of range: 1 to %d", b.Factor, maxBackoffTimes)
+	}
+	if values := []string{"none", "full"}; !slices.Contains(values, b.Jitter) {
+		c.wrong(at+".jitter", didYouMean(b.Jitter, values), "%q is none of none, full", b.Jitter)
+	}
+}
+
+// readable checks that the stream is one that a subscriber can read.
+func (c *checker) readable(at string, s *Subscriber, stream *Stream) {
+	if r, ok := stream.roleOf(); ok {
+		c.wrong(at+".stream", "name a stream of events", "%s keeps %s, not events to deliver", s.Stream, r.holds)
+	}
+	if stream.Mirror != nil {
+		c.wrong(at+".stream", "read the mirrored stream itself", "%s is a mirror, which takes no replayed events", s.Stream)
+	}
+	if limit := stream.ConsumerLimits.MaxAckPending; limit > 0 && s.MaxAckPending > limit {
+		c.wrong(at+".max_ack_pending", "lower it, or raise the stream's", "%d is above the consumer_limits of %s: %d", s.MaxAckPending, s.Stream, limit)
+	}
+	if stream.ConsumerLimits.InactiveThreshold > 0 {
+		c.wrong(at+".stream", "remove inactive_threshold from the stream's consumer_limits",
+			"%s deletes consumers that are away for long, and with them what their subscriber has not read", s.Stream)
+	}
+	if s.Replicas < 0 || s.Replicas > stream.Replicas {
+		c.wrong(at+".num_replicas", "leave it out for the stream's", "%d is out of range: at most %d as the stream has", s.Replicas, stream.Replicas)
+	}
+}
+
+func (c *checker) filters(at string, s *Subscriber, stream *Stream) {
+	switch own := s.filters(*stream); {
+	case s.FilterSubject != "" && len(s.FilterSubjects) > 0:
+		c.wrong(at+".filter_subject", "move it into filter_subjects", "there are both filter_subject and filter_subjects")
+	case len(own) == 0 && stream.Mirror == nil:
+		c.wrong(at+".filter_subjects", "say which subjects the subscriber reads", "missing: %s has no subjects of its own", s.Stream)
+	case len(s.FilterSubjects) > maxSubjects:
+		c.wrong(at+".filter_subjects", "", "%d filters; at most %d are allowed", len(s.FilterSubjects), maxSubjects)
+	case s.FilterSubject != "":
+		c.filter(at+".filter_subject", s.FilterSubject, nil, stream)
+	default:
+		for i, filter := range s.FilterSubjects {
+			c.filter(index(at+".filter_subjects", i), filter, s.FilterSubjects[:i], stream)
+		}
+	}
+}
+
+func (c *checker) filter(at, filter string, before []string, stream *Stream) {
+	if !c.subject(at, filter) {
+		return
+	}
+	if SubjectsOverlap(filter, replayPrefix+">") {
+		c.wrong(at, `begin it with a source's name, such as "genesys.>", or leave the filters out to get all`,
+			"%q also takes the events that are replayed to others", filter)
+		return
+	}
+	if other := overlapping(filter, before); other != "" {
+		c.wrong(at, "remove one", "%q overlaps %q, and the server refuses that", filter, other)
+	}
+	ownSubjects := len(stream.Sources) == 0 && len(stream.Subjects) > 0 && stream.SubjectTransform == nil
+	if ownSubjects && overlapping(filter, stream.Subjects) == "" {
+		c.wrong(at, fmt.Sprintf("%s takes %s", stream.Name, strings.Join(stream.Subjects, ", ")),
+			"%q matches nothing that the stream takes", filter)
+	}
+}
+
+func (c *checker) target(at string, t *Target) {
+	c.lasting(at+".timeout", time.Duration(t.Timeout), leastTimeout, mostTimeout)
+	if t.RotateBytes != 0 && (t.RotateBytes < leastRotate || t.RotateBytes > mostRotate) {
+		c.wrong(at+".rotate_bytes", "", "%d is out of range: %d to %d", t.RotateBytes, leastRotate, int64(mostRotate))
+	}
+	at += ".url"
+	if t.URL == "" {
+		c.wrong(at, `add such as "https://crm.example.com/events"`, "missing or empty")
+		return
+	}
+	u, err := url.Parse(t.URL)
+	if err != nil { // the error would show the URL, which may hold a password
+		c.wrong(at, `write such as "https://crm.example.com/events"`, "not a URL")
+		return
+	}
+	if !slices.Contains(c.opts.TargetSchemes, u.Scheme) {
+		c.wrong(at, didYouMean(u.Scheme, c.opts.TargetSchemes), "no kind of target serves the scheme %q", u.Scheme)
+		return
+	}
+	c.targetParts(at, t, u)
+}
+
+func (c *checker) targetParts(at string, t *Target, u *url.URL) {
+	if (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() == "" {
+		c.wrong(at, `write such as "https://crm.example.com/events"`, "the URL has no host")
+	}
+	if strings.Contains(t.URL, "#") {
+		c.wrong(at, "remove it", "a fragment is never sent")
+	}
+	if password, ok := u.User.Password(); ok && password != "" && !t.hides(password) {
+		c.wrong(at, `write "https://user:${CRM_PASSWORD}@host/", or refer to the whole URL with ${CRM_URL}`,
+			"a password is never written in this file, only a reference to it")
+	}
+}
+
+// hides reports whether a part of the URL came from the environment alone. The password may
+// stand escaped in the file.
+func (t *Target) hides(part string) bool {
+	plain, err := url.PathUnescape(t.written)
+	return err == nil && !strings.Contains(plain, part) && !strings.Contains(t.written, part)
+}
+
+// Display is the URL for logs: without user, password, query and fragment.
+func (t Target) Display() string {
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return "(not a URL)"
+	}
+	return (&url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path}).String()
+}
