@@ -1,0 +1,208 @@
+package workers
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+// delivery is an event in this process' hands.
+type delivery struct {
+	event mesh.Event
+	// msg is the newest delivery of the event; guarded by Runner.mu.
+	msg       jetstream.Msg
+	delivered uint64 // deliveries so far, this one included
+	alive     time.Time
+	// attempts and first are of this process.
+	attempts int
+	first    time.Time
+}
+
+// lane is the events of one interaction, in stored order. One goroutine serves it while it is
+// not empty, so that a waiting retry keeps the later ones behind it and nobody else.
+type lane struct {
+	key   string
+	queue []*delivery
+	// returned is the delay that the head was given back with: those behind it follow it.
+	returned *time.Duration
+}
+
+// take receives a message from the subscription. It must not block: what it may be handed is
+// bounded by max_ack_pending.
+func (r *Runner) take(msg jetstream.Msg) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		r.log.WithError(err).WithField("subject", msg.Subject()).Error("a message without JetStream metadata is ignored")
+		return
+	}
+	sequence := meta.Sequence.Stream
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if d := r.held[sequence]; d != nil {
+		// The server lost sight of it and sent it again: it is in hand already.
+		d.msg, d.delivered, d.alive = msg, meta.NumDelivered, time.Now()
+		return
+	}
+	if r.finished.has(sequence) {
+		r.settled(msg.Ack()) // our first acknowledgement was lost
+		return
+	}
+	event, err := mesh.ParseStored(msg)
+	d := &delivery{event: event, msg: msg, delivered: meta.NumDelivered, alive: time.Now()}
+	r.held[sequence] = d
+	r.metrics.held.Inc()
+	if err != nil {
+		r.lanesRun.Go(func() { r.refuseUnreadable(d, err) })
+		return
+	}
+	r.enqueue(d)
+}
+
+// enqueue puts d at the end of its lane; the caller holds the lock.
+func (r *Runner) enqueue(d *delivery) {
+	key := laneKey(d.event)
+	l := r.lanes[key]
+	if l != nil {
+		l.queue = append(l.queue, d)
+		return
+	}
+	l = &lane{key: key, queue: []*delivery{d}}
+	r.lanes[key] = l
+	r.lanesRun.Go(func() { r.runLane(l) })
+}
+
+// laneKey is what orders an event: its interaction, or nothing but itself if it has none.
+func laneKey(e mesh.Event) string {
+	if e.Interaction == "" {
+		return e.Source + "\x00\x00" + strconv.FormatUint(e.Sequence, 10)
+	}
+	return e.Source + "\x00" + e.Interaction
+}
+
+// runLane brings the events of a lane to their ends, one after another.
+func (r *Runner) runLane(l *lane) {
+	for {
+		r.mu.Lock()
+		if len(l.queue) == 0 {
+			delete(r.lanes, l.key)
+			r.mu.Unlock()
+			return
+		}
+		d := l.queue[0]
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+		r.mu.Unlock()
+
+		if l.returned == nil {
+			l.returned = r.deliver(d)
+		} else {
+			r.giveBack(d, *l.returned)
+		}
+	}
+}
+
+// letGo forgets a delivery whose fate is settled at the server.
+func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.held, d.event.Sequence)
+	if isFinished {
+		r.finished.add(d.event.Sequence)
+	}
+	r.metrics.held.Dec()
+	return d.msg
+}
+
+// acknowledge, terminate and giveBack are the three ends of a delivery.
+
+func (r *Runner) acknowledge(d *delivery) { r.settled(r.letGo(d, true).Ack()) }
+
+func (r *Runner) terminate(d *delivery, reason mesh.DeadReason) {
+	r.settled(r.letGo(d, true).TermWithReason("genmesh: dead letter, " + string(reason)))
+}
+
+// giveBack returns an event to the server, which delivers it again after the delay. A plain nak
+// would come back at once.
+func (r *Runner) giveBack(d *delivery, delay time.Duration) {
+	r.settled(r.letGo(d, false).NakWithDelay(max(delay, minNakDelay)))
+}
+
+const minNakDelay = 100 * time.Millisecond
+
+// settled notes that the server could not be told an event's fate. It will deliver the event
+// again, and then it is told.
+func (r *Runner) settled(err error) {
+	if err != nil {
+		r.log.WithError(err).Debug("an acknowledgement did not reach the server")
+	}
+}
+
+// keepAlive tells the server of everything held, well before its ack_wait ends: that runs from
+// the moment of sending, so an event that only waits its turn would be sent again.
+func (r *Runner) keepAlive() {
+	every := max(time.Duration(r.Subscriber.AckWait)/3, minKeepAlive)
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			for _, msg := range r.stale(now, every/2) {
+				r.settled(msg.InProgress())
+			}
+		case <-r.working.Done():
+			return
+		}
+	}
+}
+
+const minKeepAlive = 50 * time.Millisecond
+
+// stale lists the messages that the server has not heard of for the given age.
+func (r *Runner) stale(now time.Time, age time.Duration) []jetstream.Msg {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var messages []jetstream.Msg
+	for _, d := range r.held {
+		if now.Sub(d.alive) >= age {
+			d.alive = now
+			messages = append(messages, d.msg)
+		}
+	}
+	return messages
+}
+
+// finished remembers, bounded, the latest events that are done, so that a lost acknowledgement
+// does not bring the target the same event again.
+type finished struct {
+	sequences *simplelru.LRU[uint64, struct{}]
+}
+
+const maxFinished = 16_384
+
+func newFinished() *finished {
+	sequences, err := simplelru.NewLRU[uint64, struct{}](maxFinished, nil)
+	if err != nil {
+		panic(err) // only for a size below one
+	}
+	return &finished{sequences}
+}
+
+func (f *finished) add(sequence uint64)      { f.sequences.Add(sequence, struct{}{}) }
+func (f *finished) has(sequence uint64) bool { return f.sequences.Contains(sequence) }
+
+// sleep waits; false means that ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

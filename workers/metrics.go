@@ -1,0 +1,88 @@
+package workers
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+// Metrics count what the workers of one process do. Labels come from streams.json and closed
+// sets only.
+type Metrics struct {
+	attempts *prometheus.CounterVec
+	deaths   *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	held     *prometheus.GaugeVec
+	lag      *prometheus.GaugeVec
+	stranded *prometheus.GaugeVec
+}
+
+// The outcomes of an attempt.
+const (
+	outcomeDelivered = "delivered"
+	outcomeFailed    = "failed"
+	outcomeRejected  = "rejected"
+	outcomeWaits     = "waits"
+	outcomeReturned  = "returned"
+)
+
+// NewMetrics registers the workers' metrics; a nil Registerer keeps them private.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	subscriber := []string{"subscriber"}
+	m := &Metrics{
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "genmesh_worker_attempts_total",
+			Help: "Attempts to hand an event to a target, by outcome.",
+		}, []string{"subscriber", "outcome"}),
+		deaths: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "genmesh_worker_dead_letters_total",
+			Help: "Events that became dead letters, by reason.",
+		}, []string{"subscriber", "reason"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "genmesh_worker_attempt_seconds",
+			Help:    "How long a target took for one attempt.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
+		}, subscriber),
+		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "genmesh_worker_held_events",
+			Help: "Events in this process' hands: under way, waiting for a retry or for their turn.",
+		}, subscriber),
+		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "genmesh_worker_lag_events",
+			Help: "Events that the subscriber has not settled yet, in all processes.",
+		}, subscriber),
+	}
+	m.stranded = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "genmesh_worker_stranded_events",
+		Help: "Events that ended without a word and without a dead letter; anything but 0 is an alarm.",
+	}, subscriber)
+	if r != nil {
+		r.MustRegister(m.attempts, m.deaths, m.seconds, m.held, m.lag, m.stranded)
+	}
+	return m
+}
+
+// subscriberMetrics are the metrics of one subscriber.
+type subscriberMetrics struct {
+	all       *Metrics
+	name      string
+	seconds   prometheus.Observer
+	held, lag prometheus.Gauge
+}
+
+func (m *Metrics) of(subscriber string) *subscriberMetrics {
+	return &subscriberMetrics{
+		all: m, name: subscriber,
+		seconds: m.seconds.WithLabelValues(subscriber),
+		held:    m.held.WithLabelValues(subscriber),
+		lag:     m.lag.WithLabelValues(subscriber),
+	}
+}
+
+func (m *subscriberMetrics) outcome(outcome string) {
+	m.all.attempts.WithLabelValues(m.name, outcome).Inc()
+}
+
+func (m *subscriberMetrics) dead(reason mesh.DeadReason) {
+	m.all.deaths.WithLabelValues(m.name, string(reason)).Inc()
+}

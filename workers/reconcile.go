@@ -1,0 +1,65 @@
+package workers
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sirupsen/logrus"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+// reconcileInterval is also the time that the undertaker has for a burial before an event counts
+// as stranded.
+const reconcileInterval = 30 * time.Second
+
+// reconciler checks from the consumers' own state that no event ended without a trace. The
+// server keeps a mark for each event whose deliveries are used up until somebody acknowledges
+// it after all, which the undertaker does after the burial. Marks that stay are events that
+// neither a worker nor an advisory told of: they are counted and reported.
+type reconciler struct {
+	js      jetstream.JetStream
+	metrics *Metrics
+	log     logrus.FieldLogger
+	// before is how many were stranded at the last look, reported whether that was said; by
+	// subscriber.
+	before   map[string]int
+	reported map[string]bool
+}
+
+func (u *Undertaker) reconcile(ctx context.Context, log logrus.FieldLogger) {
+	r := reconciler{js: u.JetStream, metrics: u.Metrics, log: log, before: map[string]int{}, reported: map[string]bool{}}
+	for sleep(ctx, reconcileInterval) {
+		for _, s := range u.Topology().Subscribers {
+			r.check(ctx, s)
+		}
+	}
+}
+
+func (r *reconciler) check(ctx context.Context, s mesh.Subscriber) {
+	stranded, err := countStranded(ctx, r.js, s)
+	if err != nil {
+		return // the runner reports a consumer that is away
+	}
+	lasting := min(stranded, r.before[s.Name])
+	r.metrics.stranded.WithLabelValues(s.Name).Set(float64(lasting))
+	if lasting > 0 && !r.reported[s.Name] {
+		r.log.WithFields(logrus.Fields{"subscriber": s.Name, "stream": s.Stream, "events": lasting}).
+			Error("events ended without a word and without a dead letter: compare the subscriber's records with the stream")
+	}
+	r.before[s.Name], r.reported[s.Name] = stranded, lasting > 0
+}
+
+// countStranded counts the events that used up their deliveries and were not settled since.
+func countStranded(ctx context.Context, js jetstream.JetStream, s mesh.Subscriber) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	consumer, err := js.PushConsumer(ctx, s.Stream, s.Name)
+	if err != nil {
+		return 0, err
+	}
+	info := consumer.CachedInfo()
+	// A redelivered event is marked too while it is under way.
+	return max(info.NumRedelivered-info.NumAckPending, 0), nil
+}

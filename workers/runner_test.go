@@ -1,0 +1,504 @@
+package workers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/mesh/meshtest"
+	"github.com/genmesh/genmesh/workers"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// topology has one subscriber crm, whose JSON fields the test chooses.
+func topology(t *testing.T, crm string) *mesh.Topology {
+	t.Helper()
+	return meshtest.Topology(t, `{
+	  "sources": [{"name": "genesys", "path": "/genesys", "preset": "genesys", "secret": "${SECRET:-}", "stream": "INTERACTIONS"}],
+	  "streams": [
+	    {"name": "INTERACTIONS", "subjects": ["genesys.>"], "retention": "limits", "discard": "new",
+	     "max_age": "1h", "duplicate_window": "10m", "allow_atomic": true, "allow_direct": true},
+	    {"name": "DEAD_LETTERS", "subjects": ["dead.>"], "duplicate_window": "10m", "allow_direct": true},
+	    {"name": "QUARANTINE", "subjects": ["quarantine.>"]},
+	    {"name": "ADVISORIES", "subjects": ["$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"]}],
+	  "subscribers": [{"name": "crm", "stream": "INTERACTIONS", `+crm+`,
+	    "target": {"url": "log:"}}]}`)
+}
+
+const fast = `"max_attempts": 3, "max_deliver": 5, "ack_wait": "1s", "backoff": {"base": "20ms", "max": "100ms"}`
+
+// mill is a mesh with one subscriber whose handler a test wrote.
+type mill struct {
+	t        *testing.T
+	server   *meshtest.Server
+	js       jetstream.JetStream
+	topology *mesh.Topology
+	letters  *mesh.DeadLetters
+}
+
+func newMill(t *testing.T, crm string) *mill {
+	t.Helper()
+	server := meshtest.Start(t)
+	m := &mill{t: t, server: server, js: server.JetStream(), topology: topology(t, crm)}
+	meshtest.Apply(t, m.js, m.topology)
+	letters, err := mesh.NewDeadLetters(m.js, m.topology)
+	require.NoError(t, err)
+	m.letters = letters
+	return m
+}
+
+// run serves crm with h and returns what ends it.
+func (m *mill) run(h workers.HandlerFunc) (stop func()) {
+	m.t.Helper()
+	runner := workers.NewRunner(workers.Options{
+		JetStream: m.server.JetStream(), Subscriber: m.topology.Subscribers[0], Handler: h,
+		DeadLetters: m.letters, Logger: meshtest.Quiet(), Metrics: workers.NewMetrics(nil), Grace: 2 * time.Second,
+	})
+	ctx, cancel := context.WithCancel(m.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- runner.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(m.t, <-done)
+	})
+	m.t.Cleanup(stop)
+	return stop
+}
+
+// publish stores the event number i of an interaction.
+func (m *mill) publish(interaction string, i int) uint64 {
+	m.t.Helper()
+	e := mesh.Event{
+		Source: "genesys", Interaction: interaction, Type: "interaction", Media: "call",
+		Fingerprint: fmt.Sprintf("%032x", i), Body: fmt.Appendf(nil, `{"n":%d}`, i),
+		Subject: "genesys." + mesh.Partition(interaction) + ".interaction.call." + mesh.Token(interaction),
+	}
+	ack, err := m.js.PublishMsg(m.t.Context(), e.Msg(fmt.Sprintf("%s-%d", interaction, i)))
+	require.NoError(m.t, err)
+	return ack.Sequence
+}
+
+func (m *mill) dead() []mesh.DeadLetter {
+	m.t.Helper()
+	var all []mesh.DeadLetter
+	for letter, err := range m.letters.Find(m.t.Context(), mesh.DeadFilter{}) {
+		require.NoError(m.t, err)
+		all = append(all, letter)
+	}
+	return all
+}
+
+// unsettled is what the server still waits for.
+func (m *mill) unsettled() uint64 {
+	m.t.Helper()
+	c, err := m.js.PushConsumer(m.t.Context(), "INTERACTIONS", "crm")
+	require.NoError(m.t, err)
+	info := c.CachedInfo()
+	return info.NumPending + uint64(info.NumAckPending)
+}
+
+func (m *mill) settled() {
+	m.t.Helper()
+	require.Eventually(m.t, func() bool { return m.unsettled() == 0 }, 10*time.Second, 20*time.Millisecond)
+}
+
+// got collects what a handler was given.
+type got struct {
+	mu     sync.Mutex
+	events []mesh.Event
+}
+
+func (g *got) add(e mesh.Event) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.events = append(g.events, e)
+}
+
+func (g *got) len() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.events)
+}
+
+// bodies are the bodies of one interaction in the order of arrival.
+func (g *got) bodies(interaction string) []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var bodies []string
+	for _, e := range g.events {
+		if e.Interaction == interaction {
+			bodies = append(bodies, string(e.Body))
+		}
+	}
+	return bodies
+}
+
+func (g *got) await(t *testing.T, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return g.len() >= n }, 10*time.Second, 5*time.Millisecond)
+}
+
+func TestEventReachesItsHandlerOnceAndIsSettled(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error { g.add(e); return nil })
+
+	seq := m.publish("987", 1)
+	g.await(t, 1)
+	m.settled()
+
+	e := g.events[0]
+	assert.Equal(t, "INTERACTIONS", e.Stream)
+	assert.Equal(t, seq, e.Sequence)
+	assert.Equal(t, 1, e.Attempt)
+	assert.Equal(t, `{"n":1}`, string(e.Body))
+	assert.Equal(t, 1, g.len())
+}
+
+func TestFailingTargetHealsAndNothingIsDead(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error {
+		g.add(e)
+		if e.Attempt < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	m.publish("987", 1)
+	m.settled()
+	assert.Equal(t, 3, g.len())
+	assert.Empty(t, m.dead())
+}
+
+func TestOrderWithinAnInteractionIncludesAWaitingRetry(t *testing.T) {
+	m := newMill(t, `"max_attempts": 5, "max_deliver": 8, "ack_wait": "1s", "backoff": {"base": "100ms", "max": "200ms"}`)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error {
+		if e.Interaction == "stuck" && string(e.Body) == `{"n":0}` && e.Attempt < 4 {
+			return errors.New("not yet")
+		}
+		g.add(e)
+		return nil
+	})
+	const n = 10
+	for i := range n {
+		m.publish("stuck", i)
+		m.publish("free", i)
+	}
+	g.await(t, n)
+	assert.Empty(t, g.bodies("stuck"), "the others pass while the first of stuck waits")
+	g.await(t, 2*n)
+	for _, interaction := range []string{"stuck", "free"} {
+		var want []string
+		for i := range n {
+			want = append(want, fmt.Sprintf(`{"n":%d}`, i))
+		}
+		assert.Equal(t, want, g.bodies(interaction))
+	}
+}
+
+func TestExhaustedEventIsADeadLetterWithAllThatIsKnown(t *testing.T) {
+	m := newMill(t, fast)
+	m.run(func(context.Context, mesh.Event) error {
+		return &workers.Failure{Status: 503, Answer: []byte("down\nfor repair"), Err: errors.New("crm answered 503")}
+	})
+	seq := m.publish("987", 1)
+	m.settled()
+
+	require.Len(t, m.dead(), 1)
+	d := m.dead()[0]
+	assert.Equal(t, "crm", d.Subscriber)
+	assert.Equal(t, mesh.DeadExhausted, d.Reason)
+	assert.Equal(t, 3, d.Attempts)
+	assert.Equal(t, 503, d.Status)
+	assert.Equal(t, "down\nfor repair", d.Answer)
+	assert.Equal(t, "crm answered 503", d.Error)
+	assert.Equal(t, "INTERACTIONS", d.Stream)
+	assert.Equal(t, seq, d.Sequence)
+	assert.Equal(t, `{"n":1}`, string(d.Body))
+	assert.False(t, d.FirstAttempt.IsZero())
+	assert.True(t, d.LastAttempt.After(d.FirstAttempt))
+}
+
+func TestPermanentFailureIsDeadAtOnce(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error {
+		g.add(e)
+		return workers.Permanent(&workers.Failure{Status: 422, Err: errors.New("crm answered 422")})
+	})
+	m.publish("987", 1)
+	m.settled()
+	assert.Equal(t, 1, g.len())
+	require.Len(t, m.dead(), 1)
+	assert.Equal(t, mesh.DeadRejected, m.dead()[0].Reason)
+}
+
+func TestPanickingHandlerCostsOnlyItsEvent(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error {
+		if e.Interaction == "bad" {
+			panic("poison")
+		}
+		g.add(e)
+		return nil
+	})
+	m.publish("bad", 1)
+	m.publish("good", 1)
+	m.settled()
+	assert.Equal(t, 1, g.len())
+	require.Len(t, m.dead(), 1)
+	assert.Contains(t, m.dead()[0].Error, "poison")
+}
+
+func TestReplayReachesTheSubscriberAgainWithItsIdentity(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	healed := make(chan struct{})
+	m.run(func(_ context.Context, e mesh.Event) error {
+		select {
+		case <-healed:
+			g.add(e)
+			return nil
+		default:
+			return workers.Permanent(errors.New("no"))
+		}
+	})
+	m.publish("987", 1)
+	m.settled()
+	d := m.dead()[0]
+	close(healed)
+
+	require.NoError(t, m.letters.Replay(t.Context(), d))
+	require.NoError(t, m.letters.Replay(t.Context(), d), "a second replay is no error")
+	g.await(t, 1)
+	m.settled()
+
+	e := g.events[0]
+	assert.Equal(t, d.Fingerprint, e.Fingerprint)
+	assert.Equal(t, d.Subject, e.Subject)
+	assert.Equal(t, 1, e.Attempt)
+	assert.Equal(t, 1, g.len(), "and delivers nothing")
+	assert.Empty(t, m.dead())
+}
+
+func TestTargetThatAsksForAirStopsTheSubscriberAndSpendsNoAttempt(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	var once sync.Once
+	var asked time.Time
+	m.run(func(_ context.Context, e mesh.Event) error {
+		first := false
+		once.Do(func() { first = true; asked = time.Now() })
+		if first {
+			return workers.RetryAfter(600*time.Millisecond, errors.New("429"))
+		}
+		g.add(e)
+		return nil
+	})
+	m.publish("a", 1)
+	require.Eventually(t, func() bool { return !asked.IsZero() }, 5*time.Second, time.Millisecond)
+	for i := range 20 {
+		m.publish(fmt.Sprint("b", i), 1)
+	}
+	g.await(t, 21)
+	assert.GreaterOrEqual(t, time.Since(asked), 600*time.Millisecond)
+	i := slices.IndexFunc(g.events, func(e mesh.Event) bool { return e.Interaction == "a" })
+	assert.Equal(t, 1, g.events[i].Attempt)
+	m.settled()
+}
+
+// A held event outlives many ack_waits without a second delivery.
+func TestLongWaitIsNoRedelivery(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	m.run(func(ctx context.Context, e mesh.Event) error {
+		g.add(e)
+		select {
+		case <-time.After(3500 * time.Millisecond):
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	m.publish("slow", 1)
+	m.publish("slow", 2)
+	g.await(t, 2)
+	m.settled()
+	assert.Equal(t, 2, g.len())
+	for _, e := range g.events {
+		assert.Equal(t, 1, e.Attempt)
+	}
+}
+
+// The dead-letter stream is full for a while; the event is neither lost nor dropped.
+func TestRefusedBurialKeepsTheEvent(t *testing.T) {
+	m := newMill(t, fast)
+	full := m.config("DEAD_LETTERS")
+	full.MaxMsgSize = 1
+	_, err := m.js.UpdateStream(t.Context(), full)
+	require.NoError(t, err)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error {
+		g.add(e)
+		return workers.Permanent(errors.New("no"))
+	})
+	m.publish("987", 1)
+	g.await(t, 1)
+	require.Never(t, func() bool { return m.unsettled() == 0 }, 1500*time.Millisecond, 50*time.Millisecond)
+
+	full.MaxMsgSize = -1
+	_, err = m.js.UpdateStream(t.Context(), full)
+	require.NoError(t, err)
+	m.settled()
+	assert.Len(t, m.dead(), 1)
+	assert.Equal(t, 1, g.len(), "the target was not asked again")
+}
+
+func (m *mill) config(stream string) jetstream.StreamConfig {
+	m.t.Helper()
+	s, err := m.js.Stream(m.t.Context(), stream)
+	require.NoError(m.t, err)
+	return s.CachedInfo().Config
+}
+
+func TestShutdownFinishesWhatIsUnderWayAndGivesTheRestBack(t *testing.T) {
+	m := newMill(t, `"max_attempts": 3, "max_deliver": 6, "ack_wait": "30s", "backoff": {"base": "10m", "max": "10m"}`)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	g := new(got)
+	stop := m.run(func(_ context.Context, e mesh.Event) error {
+		if e.Interaction == "failing" {
+			g.add(e)
+			return errors.New("no")
+		}
+		close(entered)
+		<-leave
+		g.add(e)
+		return nil
+	})
+	m.publish("failing", 1)
+	m.publish("slow", 1)
+	<-entered
+	g.await(t, 1)
+	ended := make(chan struct{})
+	go func() { stop(); close(ended) }()
+	close(leave)
+	<-ended
+	assert.Equal(t, []string{`{"n":1}`}, g.bodies("slow"))
+	assert.EqualValues(t, 1, m.unsettled(), "the failing one waits at the server")
+}
+
+func TestDeletedConsumerIsServedAgainWhenItIsMadeAgain(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error { g.add(e); return nil })
+	m.publish("a", 1)
+	g.await(t, 1)
+	require.NoError(t, m.js.DeleteConsumer(t.Context(), "INTERACTIONS", "crm"))
+	meshtest.Apply(t, m.js, m.topology)
+	m.publish("b", 1)
+	require.Eventually(t, func() bool { return len(g.bodies("b")) > 0 }, 20*time.Second, 20*time.Millisecond)
+}
+
+func TestServerRestartLosesNothing(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error { g.add(e); return nil })
+	for i := range 50 {
+		m.publish(fmt.Sprint(i), 1)
+	}
+	m.server.Restart()
+	require.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := m.js.AccountInfo(ctx)
+		return err == nil
+	}, 10*time.Second, 20*time.Millisecond)
+	for i := range 50 {
+		m.publish(fmt.Sprint(i), 2)
+	}
+	require.Eventually(t, func() bool {
+		for i := range 50 {
+			bodies := g.bodies(fmt.Sprint(i))
+			if !slices.Contains(bodies, `{"n":1}`) || !slices.Contains(bodies, `{"n":2}`) {
+				return false
+			}
+		}
+		return true
+	}, 20*time.Second, 20*time.Millisecond)
+}
+
+func TestMessageThatIsNoEventIsADeadLetter(t *testing.T) {
+	m := newMill(t, fast)
+	m.run(func(context.Context, mesh.Event) error { return nil })
+	_, err := m.js.Publish(t.Context(), "genesys.00.interaction.call.x", []byte("who are you"))
+	require.NoError(t, err)
+	m.settled()
+	require.Len(t, m.dead(), 1)
+	assert.Equal(t, mesh.DeadUnreadable, m.dead()[0].Reason)
+	assert.Equal(t, "who are you", string(m.dead()[0].Body))
+}
+
+// Workers die with an event until its deliveries are used up: the server's advisory tells.
+func TestEventWhoseWorkersAllDiedIsBuriedByTheUndertaker(t *testing.T) {
+	m := newMill(t, `"max_attempts": 1, "max_deliver": 2, "ack_wait": "1s"`)
+	u := &workers.Undertaker{
+		JetStream: m.server.JetStream(), DeadLetters: m.letters,
+		Topology: func() *mesh.Topology { return m.topology },
+		Logger:   meshtest.Quiet(), Metrics: workers.NewMetrics(nil),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- u.Run(ctx) }()
+	defer func() { cancel(); require.NoError(t, <-done) }()
+
+	// A client that takes events and never says a word, as a worker that dies each time.
+	consumer, err := m.server.JetStream().PushConsumer(t.Context(), "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	dying, err := consumer.Consume(func(jetstream.Msg) {})
+	require.NoError(t, err)
+	defer dying.Stop()
+	seq := m.publish("poison", 1)
+
+	require.Eventually(t, func() bool { return len(m.dead()) == 1 }, 15*time.Second, 50*time.Millisecond)
+	d := m.dead()[0]
+	assert.Equal(t, mesh.DeadAbandoned, d.Reason)
+	assert.Equal(t, seq, d.Sequence)
+	assert.Equal(t, 2, d.Attempts)
+	assert.Equal(t, "poison", d.Interaction)
+	require.Eventually(t, func() bool {
+		info, err := consumer.Info(t.Context())
+		return err == nil && info.NumRedelivered == 0
+	}, 10*time.Second, 20*time.Millisecond, "the buried event leaves no mark for the reconciler")
+}
+
+// A worker that gets the last delivery buries the event without another try.
+func TestLastDeliveryIsKeptForTheBurial(t *testing.T) {
+	m := newMill(t, `"max_attempts": 1, "max_deliver": 2, "ack_wait": "1s"`)
+	seq := m.publish("poison", 1)
+	consumer, err := m.server.JetStream().PushConsumer(t.Context(), "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	delivered := make(chan struct{}, 1)
+	dying, err := consumer.Consume(func(jetstream.Msg) { delivered <- struct{}{} })
+	require.NoError(t, err)
+	<-delivered
+	dying.Stop()
+
+	m.run(func(context.Context, mesh.Event) error { t.Error("the target was tried"); return nil })
+	m.settled()
+	require.Len(t, m.dead(), 1)
+	assert.Equal(t, mesh.DeadAbandoned, m.dead()[0].Reason)
+	assert.Equal(t, seq, m.dead()[0].Sequence)
+}

@@ -1,0 +1,178 @@
+package workers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sirupsen/logrus"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+// Undertaker buries the events that ended without a word: those whose last delivery killed its
+// worker. The server tells of such an event once, by an advisory that a stream captures; the
+// undertaker makes a dead letter of it, under the same id as a worker would, so that both ways
+// meet in one. Any number of processes may run one; they share the work.
+type Undertaker struct {
+	JetStream   jetstream.JetStream
+	DeadLetters Burier
+	// Topology is the streams.json in force.
+	Topology func() *mesh.Topology
+	Logger   logrus.FieldLogger
+	Metrics  *Metrics
+}
+
+const (
+	undertakerDurable  = "undertaker"
+	undertakerAckWait  = 30 * time.Second
+	undertakerRetry    = 5 * time.Second
+	settleDelay        = 2 * time.Second
+	maxDeliveriesTopic = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
+)
+
+// advisory is the server's io.nats.jetstream.advisory.v1.max_deliver.
+type advisory struct {
+	Stream     string `json:"stream"`
+	Consumer   string `json:"consumer"`
+	Sequence   uint64 `json:"stream_seq"`
+	Deliveries int    `json:"deliveries"`
+}
+
+// Run works until ctx ends.
+func (u *Undertaker) Run(ctx context.Context) error {
+	log := u.Logger.WithField("component", "undertaker")
+	var last string
+	reconciled := make(chan struct{})
+	defer func() { <-reconciled }()
+	go func() {
+		defer close(reconciled)
+		u.reconcile(ctx, log)
+	}()
+	for ctx.Err() == nil {
+		if err := u.serve(ctx, log); err != nil && ctx.Err() == nil && err.Error() != last {
+			log.WithError(err).Warn("advisories are not read; trying again until they are")
+			last = err.Error()
+		}
+		sleep(ctx, rebindWait)
+	}
+	return nil
+}
+
+func (u *Undertaker) serve(ctx context.Context, log logrus.FieldLogger) error {
+	consumer, err := u.consumer(ctx)
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("read advisories: %w", err)
+	}
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("read advisories: %w", err)
+		}
+		if err := u.attend(ctx, msg, log); err != nil {
+			log.WithError(err).Error("an event that ended without a word is not buried yet; trying again")
+			err = msg.NakWithDelay(undertakerRetry)
+			if err != nil {
+				return fmt.Errorf("give an advisory back: %w", err)
+			}
+		}
+	}
+}
+
+func (u *Undertaker) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	stream, ok := u.Topology().StreamFor(maxDeliveriesTopic + ">")
+	if !ok {
+		return nil, fmt.Errorf("no stream takes %s>", maxDeliveriesTopic)
+	}
+	consumer, err := u.JetStream.CreateOrUpdateConsumer(ctx, stream.Name, jetstream.ConsumerConfig{
+		Durable:       undertakerDurable,
+		Description:   "makes dead letters of events whose deliveries are used up",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       undertakerAckWait,
+		FilterSubject: maxDeliveriesTopic + ">",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s of stream %s: %w", undertakerDurable, stream.Name, err)
+	}
+	return consumer, nil
+}
+
+// attend buries the event that an advisory tells of and acknowledges the advisory.
+func (u *Undertaker) attend(ctx context.Context, msg jetstream.Msg, log logrus.FieldLogger) error {
+	var a advisory
+	if err := json.Unmarshal(msg.Data(), &a); err != nil || a.Stream == "" || a.Sequence == 0 {
+		log.WithField("subject", msg.Subject()).Warn("an advisory that can't be read is passed over")
+		return msg.Ack()
+	}
+	if !u.serves(a) {
+		return msg.Ack()
+	}
+	letter, err := u.letter(ctx, a)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		log.WithFields(logrus.Fields{"subscriber": a.Consumer, "stream": a.Stream, "sequence": a.Sequence}).
+			Error("an event ended without a word and the stream no longer has it")
+		return msg.Ack()
+	}
+	if err != nil {
+		return err
+	}
+	if err := u.DeadLetters.Bury(ctx, letter); err != nil {
+		return err
+	}
+	if meta, err := msg.Metadata(); err == nil && meta.NumDelivered > 1 {
+		if err := u.settle(a); err != nil {
+			return err
+		}
+		return msg.Ack()
+	}
+	u.Metrics.of(a.Consumer).dead(letter.Reason)
+	log.WithFields(logrus.Fields{
+		"subscriber": a.Consumer, "interaction": letter.Interaction, "sequence": a.Sequence, "reason": letter.Reason,
+	}).Error("dead letter: look at it with genmesh dead list")
+	// The server sets its mark after it sent the advisory, so it is taken off a moment later.
+	return msg.NakWithDelay(settleDelay)
+}
+
+// settle acknowledges the event after all, which takes the server's mark off: see reconciler.
+// The subject's form is that of ADR-15, github.com/nats-io/nats-architecture-and-design.
+func (u *Undertaker) settle(a advisory) error {
+	subject := fmt.Sprintf("$JS.ACK.%s.%s.%d.%d.0.0.0", a.Stream, a.Consumer, a.Deliveries, a.Sequence)
+	if err := u.JetStream.Conn().Publish(subject, []byte("+ACK")); err != nil {
+		return fmt.Errorf("settle event %d of stream %s for %s: %w", a.Sequence, a.Stream, a.Consumer, err)
+	}
+	return nil
+}
+
+// serves reports whether an advisory is about a subscriber of ours.
+func (u *Undertaker) serves(a advisory) bool {
+	for _, s := range u.Topology().Subscribers {
+		if s.Name == a.Consumer && s.Stream == a.Stream {
+			return true
+		}
+	}
+	return false
+}
+
+func (u *Undertaker) letter(ctx context.Context, a advisory) (mesh.DeadLetter, error) {
+	event, err := mesh.GetEvent(ctx, u.JetStream, a.Stream, a.Sequence)
+	if errors.Is(err, mesh.ErrNotEvent) {
+		err = nil // it came to the same end
+	}
+	return mesh.DeadLetter{
+		Event:      event,
+		Subscriber: a.Consumer,
+		Reason:     mesh.DeadAbandoned,
+		Attempts:   a.Deliveries,
+		Error:      "its deliveries are used up: workers died with it or gave it back",
+	}, err
+}
