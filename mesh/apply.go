@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -106,13 +104,33 @@ func (a *applier) streamStep(ctx context.Context, s Step) error {
 		if _, err := a.unchangedStream(ctx, s); err != nil {
 			return err
 		}
-		_, err := a.js.UpdateStream(ctx, *s.stream)
+		return patiently(ctx, s.replicas, func() error {
+			_, err := a.js.UpdateStream(ctx, *s.stream)
+			return err
+		})
+	case Delete:
+		_, err := a.deleteStream(ctx, s)
 		return err
 	}
-	if err := a.deleteStream(ctx, s); err != nil || s.Action == Delete {
+	return a.replaceStream(ctx, s)
+}
+
+// replaceStream deletes a stream and makes it anew. If the server does not take the new one,
+// the old one is made again, empty, so that at least what comes in is stored.
+func (a *applier) replaceStream(ctx context.Context, s Step) error {
+	old, err := a.deleteStream(ctx, s)
+	if err != nil {
 		return err
 	}
-	return a.createStream(ctx, s)
+	err = a.createStream(ctx, s)
+	if err == nil || old == nil {
+		return err
+	}
+	s.stream = old
+	if again := a.createStream(ctx, s); again != nil {
+		return fmt.Errorf("the stream was deleted, the new one refused, and the old one too: %w", errors.Join(err, again))
+	}
+	return fmt.Errorf("the stream was deleted, the new one refused, and the old one made again, empty: %w", err)
 }
 
 func (a *applier) createStream(ctx context.Context, s Step) error {
@@ -128,150 +146,32 @@ func (a *applier) createStream(ctx context.Context, s Step) error {
 // errChanged means that what a step would destroy is not what the plan has seen.
 var errChanged = errors.New("it was made anew since the plan; plan again")
 
-// unchangedStream checks that the stream is the one that was planned for. It reports whether
-// the stream is there at all.
-func (a *applier) unchangedStream(ctx context.Context, s Step) (bool, error) {
+// unchangedStream reads the stream and checks that it is the one that was planned for. It is
+// nil if there is none.
+func (a *applier) unchangedStream(ctx context.Context, s Step) (*jetstream.StreamConfig, error) {
 	stream, err := a.js.Stream(ctx, s.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return false, nil
-	case err != nil:
-		return false, err
-	case !stream.CachedInfo().Created.Equal(s.created):
-		return true, errChanged
-	}
-	return true, nil
-}
-
-func (a *applier) deleteStream(ctx context.Context, s Step) error {
-	if exists, err := a.unchangedStream(ctx, s); err != nil || !exists {
-		return err
-	}
-	err := a.js.DeleteStream(ctx, s.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil
-	}
-	return err
-}
-
-func (a *applier) consumerStep(ctx context.Context, s Step) error {
-	stream, name, _ := strings.Cut(s.Name, "/")
-	switch s.Action {
-	case Create:
-		err := a.createConsumer(ctx, stream, s, *s.consumer)
-		if err == nil && s.resumes {
-			err = a.remember(ctx, stream, name, "")
-		}
-		return err
-	case Update:
-		return a.updateConsumer(ctx, stream, s)
-	}
-	info, err := a.consumerInfo(ctx, stream, name)
-	if err != nil {
-		return err
-	}
-	if info != nil && !info.Created.Equal(s.created) {
-		return errChanged
-	}
-	if s.Action == Delete {
-		return a.deleteConsumer(ctx, stream, name)
-	}
-	return a.replaceConsumer(ctx, stream, s, info)
-}
-
-// updateConsumer also pauses or resumes: the server ignores pause_until in an update.
-func (a *applier) updateConsumer(ctx context.Context, stream string, s Step) error {
-	if _, err := a.js.UpdatePushConsumer(ctx, stream, *s.consumer); err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(s.Changes, func(c Change) bool { return c.Field == "pause_until" }) {
-		return nil
-	}
-	var err error
-	if until := s.consumer.PauseUntil; until != nil {
-		_, err = a.js.PauseConsumer(ctx, stream, s.consumer.Durable, *until)
-	} else {
-		_, err = a.js.ResumeConsumer(ctx, stream, s.consumer.Durable)
-	}
-	return err
-}
-
-// replaceConsumer makes a consumer anew that goes on where the old one was: at the first
-// message that was not acknowledged for good, so that none is skipped. The stream remembers
-// the place meanwhile, in case that we don't get to the end.
-func (a *applier) replaceConsumer(ctx context.Context, stream string, s Step, info *jetstream.ConsumerInfo) error {
-	config := *s.consumer
-	if info != nil {
-		startAt(&config, info.AckFloor.Stream+1)
-		if err := a.remember(ctx, stream, config.Durable, strconv.FormatUint(config.OptStartSeq, 10)); err != nil {
-			return err
-		}
-		if err := a.deleteConsumer(ctx, stream, config.Durable); err != nil {
-			return err
-		}
-	}
-	if err := a.createConsumer(ctx, stream, s, config); err != nil {
-		return err
-	}
-	return a.remember(ctx, stream, config.Durable, "")
-}
-
-// remember writes onto a stream where a consumer goes on; "" forgets it.
-func (a *applier) remember(ctx context.Context, stream, consumer, sequence string) error {
-	handle, err := a.js.Stream(ctx, stream)
-	if err != nil {
-		return err
-	}
-	config := handle.CachedInfo().Config
-	metadata := map[string]string{}
-	maps.Copy(metadata, config.Metadata)
-	config.Metadata = metadata
-	if sequence == "" {
-		delete(config.Metadata, metadataResume+consumer)
-	} else {
-		config.Metadata[metadataResume+consumer] = sequence
-	}
-	if _, err = a.js.UpdateStream(ctx, config); err != nil {
-		return fmt.Errorf("note on the stream where %s goes on: %w", consumer, err)
-	}
-	return nil
-}
-
-func (a *applier) createConsumer(ctx context.Context, stream string, s Step, config jetstream.ConsumerConfig) error {
-	return patiently(ctx, s.replicas, func() error {
-		_, err := a.js.CreatePushConsumer(ctx, stream, config)
-		if errors.Is(err, jetstream.ErrConsumerExists) {
-			return fmt.Errorf("another process made it meanwhile, and differently; plan again: %w", err)
-		}
-		return err
-	})
-}
-
-// consumerInfo is nil if there is no such consumer. It finds pull consumers too.
-func (a *applier) consumerInfo(ctx context.Context, stream, name string) (*jetstream.ConsumerInfo, error) {
-	handle, err := a.js.Stream(ctx, stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
+	case err != nil:
+		return nil, err
+	case !stream.CachedInfo().Created.Equal(s.created):
+		return nil, errChanged
 	}
-	if err != nil {
+	return &stream.CachedInfo().Config, nil
+}
+
+// deleteStream returns what it deleted, or nil if it was gone already.
+func (a *applier) deleteStream(ctx context.Context, s Step) (*jetstream.StreamConfig, error) {
+	old, err := a.unchangedStream(ctx, s)
+	if err != nil || old == nil {
 		return nil, err
 	}
-	list := handle.ListConsumers(ctx)
-	var found *jetstream.ConsumerInfo
-	for info := range list.Info() {
-		if info.Name == name {
-			found = info
-		}
+	err = a.js.DeleteStream(ctx, s.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return old, nil
 	}
-	return found, list.Err()
-}
-
-func (a *applier) deleteConsumer(ctx context.Context, stream, name string) error {
-	err := a.js.DeleteConsumer(ctx, stream, name)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil
-	}
-	return err
+	return old, err
 }
 
 const (
@@ -279,12 +179,12 @@ const (
 	interval = 250 * time.Millisecond
 )
 
-// patiently repeats a create that a cluster refuses while its members still find each other.
-func patiently(ctx context.Context, replicas int, create func() error) error {
+// patiently repeats what a cluster refuses while its members still find each other.
+func patiently(ctx context.Context, replicas int, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		err := create()
+		err := try()
 		if err == nil || replicas <= 1 || !passing(err) {
 			return err
 		}
@@ -302,5 +202,6 @@ func passing(err error) bool {
 	if errors.As(err, &api) {
 		return api.Code == 503
 	}
-	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout)
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, context.DeadlineExceeded)
 }

@@ -63,8 +63,8 @@ func (d *Duration) UnmarshalJSON(data []byte) (err error) {
 	return err
 }
 
-// ParseRate reads a number of events per second, minute or hour: "500/s", "30/m", "1000/h".
-func ParseRate(text string) (Rate, error) {
+// parseRate reads a number of events per second, minute or hour: "500/s", "30/m", "1000/h".
+func parseRate(text string) (Rate, error) {
 	count, unit, _ := strings.Cut(text, "/")
 	n, err := strconv.Atoi(count)
 	per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
@@ -93,12 +93,12 @@ func (r Rate) String() string {
 // MarshalJSON writes the rate as String does.
 func (r Rate) MarshalJSON() ([]byte, error) { return json.Marshal(r.String()) }
 
-// UnmarshalJSON reads a rate as ParseRate does.
+// UnmarshalJSON reads a rate as parseRate does.
 func (r *Rate) UnmarshalJSON(data []byte) error {
 	var text string
 	err := json.Unmarshal(data, &text)
 	if err == nil && text != "" {
-		*r, err = ParseRate(text)
+		*r, err = parseRate(text)
 	}
 	return err
 }

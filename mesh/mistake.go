@@ -59,7 +59,7 @@ type located struct {
 
 // add notes a mistake at a byte offset of the document.
 func (r *report) add(at int64, path, problem, hint string) {
-	if len(r.mistakes) < maxMistakes {
+	if !r.full() {
 		r.mistakes = append(r.mistakes, located{at, Mistake{Path: path, Problem: problem, Hint: hint}})
 	}
 }
@@ -69,6 +69,9 @@ func within(outer, inner string) bool {
 	rest, ok := strings.CutPrefix(inner, outer)
 	return ok && outer != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
+
+// full reports whether nothing more will be taken.
+func (r *report) full() bool { return len(r.mistakes) >= maxMistakes }
 
 // err is the report as an error: nil if nothing is wrong.
 func (r *report) err() error {

@@ -71,6 +71,9 @@ func (n *node) describe() string {
 // maxDepth bounds how deep a streams.json nests; its own fields need 5 levels.
 const maxDepth = 16
 
+// maxMembers bounds the fields of one object.
+const maxMembers = 512
+
 // parseTree reads a whole JSON document. What is wrong with its syntax goes into r; the tree
 // then is nil, unless reading could go on.
 func parseTree(data []byte, r *report) *node {
@@ -82,7 +85,7 @@ func parseTree(data []byte, r *report) *node {
 	}
 	root, err := p.value("", 1)
 	if err == nil {
-		if _, err = p.dec.ReadToken(); err == io.EOF {
+		if _, err = p.next(); err == io.EOF {
 			return root
 		}
 		if err == nil {
@@ -112,7 +115,11 @@ func (p *treeParser) start() int64 {
 	return p.from + int64(skipped)
 }
 
-var errTooDeep = errors.New("the document nests too deep")
+// The limits that end the reading.
+var (
+	errTooDeep = fmt.Errorf("the document nests too deep: at most %d levels are read", maxDepth)
+	errTooWide = fmt.Errorf("an object has too many fields: at most %d are read", maxMembers)
+)
 
 func (p *treeParser) value(path string, depth int) (*node, error) {
 	token, err := p.next()
@@ -138,6 +145,9 @@ func (p *treeParser) object(n *node, path string, depth int) error {
 		token, err := p.next()
 		if err != nil {
 			return err
+		}
+		if len(n.members) == maxMembers {
+			return errTooWide
 		}
 		name, at := token.String(), p.start()
 		inner := join(path, name)
@@ -174,8 +184,8 @@ func (p *treeParser) syntax(err error) {
 	case errors.As(err, &syntactic):
 		problem := strings.TrimPrefix(syntactic.Err.Error(), "jsontext: ")
 		p.add(syntactic.ByteOffset, "", "not JSON: "+problem, "")
-	case errors.Is(err, errTooDeep):
-		p.add(p.start(), "", fmt.Sprintf("%v: at most %d levels are read", err, maxDepth), "")
+	case errors.Is(err, errTooDeep), errors.Is(err, errTooWide):
+		p.add(p.start(), "", err.Error(), "")
 	default:
 		p.add(int64(len(p.data)), "", "not JSON: the document ends too early", "")
 	}

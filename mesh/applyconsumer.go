@@ -1,0 +1,136 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func (a *applier) consumerStep(ctx context.Context, s Step) error {
+	stream, name, _ := strings.Cut(s.Name, "/")
+	switch s.Action {
+	case Create:
+		err := a.createConsumer(ctx, stream, s, *s.consumer)
+		if err == nil && s.resumes {
+			err = a.remember(ctx, stream, name, "")
+		}
+		return err
+	case Update:
+		return a.updateConsumer(ctx, stream, s)
+	}
+	info, err := a.consumerInfo(ctx, stream, name)
+	if err != nil {
+		return err
+	}
+	if info != nil && !info.Created.Equal(s.created) {
+		return errChanged
+	}
+	if s.Action == Delete {
+		return a.deleteConsumer(ctx, stream, name)
+	}
+	return a.replaceConsumer(ctx, stream, s, info)
+}
+
+// updateConsumer also pauses or resumes: the server ignores pause_until in an update.
+func (a *applier) updateConsumer(ctx context.Context, stream string, s Step) error {
+	err := patiently(ctx, s.replicas, func() error {
+		_, err := a.js.UpdatePushConsumer(ctx, stream, *s.consumer)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(s.Changes, func(c Change) bool { return c.Field == "pause_until" }) {
+		return nil
+	}
+	if until := s.consumer.PauseUntil; until != nil {
+		_, err = a.js.PauseConsumer(ctx, stream, s.consumer.Durable, *until)
+	} else {
+		_, err = a.js.ResumeConsumer(ctx, stream, s.consumer.Durable)
+	}
+	return err
+}
+
+// replaceConsumer makes a consumer anew that goes on where the old one was: at the first
+// message that was not acknowledged for good, so that none is skipped. The stream remembers
+// the place meanwhile, in case that we don't get to the end.
+func (a *applier) replaceConsumer(ctx context.Context, stream string, s Step, info *jetstream.ConsumerInfo) error {
+	config := *s.consumer
+	if info != nil {
+		startAt(&config, info.AckFloor.Stream+1)
+		if err := a.remember(ctx, stream, config.Durable, strconv.FormatUint(config.OptStartSeq, 10)); err != nil {
+			return err
+		}
+		if err := a.deleteConsumer(ctx, stream, config.Durable); err != nil {
+			return err
+		}
+	}
+	if err := a.createConsumer(ctx, stream, s, config); err != nil {
+		return err
+	}
+	return a.remember(ctx, stream, config.Durable, "")
+}
+
+// remember writes onto a stream where a consumer goes on; "" forgets it.
+func (a *applier) remember(ctx context.Context, stream, consumer, sequence string) error {
+	handle, err := a.js.Stream(ctx, stream)
+	if err != nil {
+		return err
+	}
+	config := handle.CachedInfo().Config
+	metadata := map[string]string{}
+	maps.Copy(metadata, config.Metadata)
+	config.Metadata = metadata
+	if sequence == "" {
+		delete(config.Metadata, metadataResume+consumer)
+	} else {
+		config.Metadata[metadataResume+consumer] = sequence
+	}
+	if _, err = a.js.UpdateStream(ctx, config); err != nil {
+		return fmt.Errorf("note on the stream where %s goes on: %w", consumer, err)
+	}
+	return nil
+}
+
+func (a *applier) createConsumer(ctx context.Context, stream string, s Step, config jetstream.ConsumerConfig) error {
+	return patiently(ctx, s.replicas, func() error {
+		_, err := a.js.CreatePushConsumer(ctx, stream, config)
+		if errors.Is(err, jetstream.ErrConsumerExists) {
+			return fmt.Errorf("another process made it meanwhile, and differently; plan again: %w", err)
+		}
+		return err
+	})
+}
+
+// consumerInfo is nil if there is no such consumer. It finds pull consumers too.
+func (a *applier) consumerInfo(ctx context.Context, stream, name string) (*jetstream.ConsumerInfo, error) {
+	handle, err := a.js.Stream(ctx, stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list := handle.ListConsumers(ctx)
+	var found *jetstream.ConsumerInfo
+	for info := range list.Info() {
+		if info.Name == name {
+			found = info
+		}
+	}
+	return found, list.Err()
+}
+
+func (a *applier) deleteConsumer(ctx context.Context, stream, name string) error {
+	err := a.js.DeleteConsumer(ctx, stream, name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	return err
+}

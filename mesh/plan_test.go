@@ -1,0 +1,425 @@
+package mesh_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/mesh/meshtest"
+)
+
+// edited parses the shipped streams.json after replacing texts in it, pair by pair.
+func edited(t *testing.T, pairs ...string) *mesh.Topology {
+	t.Helper()
+	data, err := os.ReadFile("../streams.json")
+	require.NoError(t, err)
+	text := string(data)
+	for i := 0; i < len(pairs); i += 2 {
+		require.Contains(t, text, pairs[i])
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	return meshtest.Topology(t, text)
+}
+
+func planned(t *testing.T, topology *mesh.Topology, js jetstream.JetStream) mesh.Plan {
+	t.Helper()
+	plan, err := topology.Plan(context.Background(), js)
+	require.NoError(t, err)
+	return plan
+}
+
+func apply(t *testing.T, topology *mesh.Topology, js jetstream.JetStream) {
+	t.Helper()
+	require.NoError(t, planned(t, topology, js).Apply(context.Background(), js, true))
+	requireEmpty(t, planned(t, topology, js))
+}
+
+func requireEmpty(t *testing.T, plan mesh.Plan) {
+	t.Helper()
+	require.True(t, plan.Empty(), text(t, plan))
+}
+
+func text(t *testing.T, plan mesh.Plan) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, plan.WriteText(&b))
+	return b.String()
+}
+
+func steps(plan mesh.Plan) []string {
+	var names []string
+	for _, s := range plan.Steps {
+		names = append(names, string(s.Action)+" "+string(s.Kind)+" "+s.Name)
+	}
+	return names
+}
+
+func publish(t *testing.T, js jetstream.JetStream, subject string, n int) {
+	t.Helper()
+	for range n {
+		_, err := js.Publish(context.Background(), subject, []byte("{}"))
+		require.NoError(t, err)
+	}
+}
+
+func TestApplyMakesWhatTheFileSaysOnce(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	topology := edited(t)
+	first := planned(t, topology, js)
+	require.Equal(t, []string{
+		"create stream INTERACTIONS", "create stream DEAD_LETTERS", "create stream QUARANTINE", "create stream ADVISORIES",
+		"create consumer INTERACTIONS/crm", "create consumer INTERACTIONS/analytics", "create consumer INTERACTIONS/compliance",
+	}, steps(first))
+	require.Empty(t, first.Destructive())
+	require.NoError(t, first.Apply(context.Background(), js, false))
+	requireEmpty(t, planned(t, topology, js))
+	require.NoError(t, first.Apply(context.Background(), js, false), "a plan that was applied can be applied again")
+
+	consumer, err := js.PushConsumer(context.Background(), "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	config := consumer.CachedInfo().Config
+	assert.Equal(t, []string{"genesys.>", "replay.INTERACTIONS.crm.>"}, config.FilterSubjects)
+	assert.Equal(t, "_mesh.deliver.INTERACTIONS.crm", config.DeliverSubject)
+	assert.Equal(t, "crm", config.DeliverGroup)
+	assert.Equal(t, jetstream.AckExplicitPolicy, config.AckPolicy)
+	assert.Equal(t, 9, config.MaxDeliver)
+	assert.Empty(t, config.BackOff)
+	assert.Zero(t, config.IdleHeartbeat)
+	assert.False(t, config.FlowControl)
+	assert.Equal(t, "crm", config.Metadata[mesh.MetadataSubscriber])
+
+	stream, err := js.Stream(context.Background(), "INTERACTIONS")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"genesys.>", "replay.INTERACTIONS.>"}, stream.CachedInfo().Config.Subjects)
+}
+
+func TestTwoProcessesApplyAtOnce(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	topology := edited(t)
+	plan := planned(t, topology, js)
+	var group sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		group.Go(func() { errs[i] = plan.Apply(context.Background(), js, false) })
+	}
+	group.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	requireEmpty(t, planned(t, topology, js))
+}
+
+func TestHarmlessEditsUpdate(t *testing.T) {
+	for name, edit := range map[string][]string{
+		"longer max_age":            {`"max_age": "168h"`, `"max_age": "169h"`},
+		"larger max_bytes":          {`"max_bytes": 10737418240`, `"max_bytes": 10737418241`},
+		"no max_bytes":              {`"max_bytes": 10737418240,`, ``},
+		"unlimited max_bytes":       {`"max_bytes": 10737418240,`, `"max_bytes": -1,`},
+		"no direct get":             {`"allow_direct": true`, `"allow_direct": false`},
+		"no atomic batches":         {`"allow_atomic": true,`, ``},
+		"another subject":           {`"subjects": ["genesys.>"]`, `"subjects": ["genesys.>", "crm.>"]`},
+		"shorter window":            {`"duplicate_window": "2h"`, `"duplicate_window": "1h"`},
+		"window of the server":      {`"duplicate_window": "2h",`, ``},
+		"compression":               {`"discard": "new",`, `"discard": "new", "compression": "s2",`},
+		"metadata":                  {`"discard": "new",`, `"discard": "new", "metadata": {"team": "voice"},`},
+		"republish":                 {`"discard": "new",`, `"discard": "new", "republish": {"dest": "live.>", "headers_only": true},`},
+		"message TTL":               {`"discard": "new",`, `"discard": "new", "subject_delete_marker_ttl": "1h",`},
+		"empty placement":           {`"discard": "new",`, `"discard": "new", "placement": {"cluster": ""},`},
+		"deny delete":               {`"discard": "new",`, `"discard": "new", "deny_delete": true,`},
+		"ack_wait":                  {`"ack_wait": "30s"`, `"ack_wait": "31s"`},
+		"more attempts":             {`"max_deliver": 9`, `"max_deliver": 10`},
+		"filters":                   {`"ack_wait": "30s"`, `"filter_subjects": ["genesys.*.a.>", "genesys.*.b.>"], "ack_wait": "30s"`},
+		"one filter":                {`"ack_wait": "30s"`, `"filter_subject": "genesys.*.a.>", "ack_wait": "30s"`},
+		"rate limit":                {`"ack_wait": "30s"`, `"rate_limit_bps": 1000000, "ack_wait": "30s"`},
+		"sampling":                  {`"ack_wait": "30s"`, `"sample_freq": "10%", "ack_wait": "30s"`},
+		"pause":                     {`"ack_wait": "30s"`, `"pause_until": "2999-01-01T00:00:00Z", "ack_wait": "30s"`},
+		"pause that is over":        {`"ack_wait": "30s"`, `"pause_until": "1999-01-01T00:00:00Z", "ack_wait": "30s"`},
+		"subscriber metadata":       {`"ack_wait": "30s"`, `"metadata": {"team": "voice"}, "ack_wait": "30s"`},
+		"replicas of the consumer":  {`"ack_wait": "30s"`, `"num_replicas": 1, "ack_wait": "30s"`},
+		"start of a subscriber":     {`"ack_wait": "30s"`, `"deliver_policy": "new", "ack_wait": "30s"`},
+		"target of the process":     {`"url": "${CRM_URL:-log:}"`, `"url": "https://crm.example.com/"`},
+		"in flight of the process":  {`"max_in_flight": 32`, `"max_in_flight": 31`},
+		"one more subscriber":       {`"subscribers": [`, `"subscribers": [{"name": "billing", "stream": "INTERACTIONS"},`},
+		"description of the stream": {`Interaction events`, `Events`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			js := meshtest.Start(t).JetStream()
+			shipped, changed := edited(t), edited(t, edit...)
+			apply(t, shipped, js)
+			plan := planned(t, changed, js)
+			require.Empty(t, plan.Destructive(), text(t, plan))
+			require.NoError(t, plan.Apply(context.Background(), js, false))
+			requireEmpty(t, planned(t, changed, js))
+			// And back again: what is left out goes back to its default.
+			back := planned(t, shipped, js)
+			require.NoError(t, back.Apply(context.Background(), js, true), text(t, back))
+			requireEmpty(t, planned(t, shipped, js))
+		})
+	}
+}
+
+func TestLossyStepsAreRefusedWithNumbers(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit  []string
+		step  string
+		loses string
+	}{
+		"shorter max_age":   {[]string{`"max_age": "168h"`, `"max_age": "167h"`}, "update stream INTERACTIONS", "what is older than 167h"},
+		"smaller max_bytes": {[]string{`"max_bytes": 10737418240`, `"max_bytes": 1073741824`}, "update stream INTERACTIONS", "what exceeds 1 GiB"},
+		"first max_msgs":    {[]string{`"discard": "new"`, `"discard": "new", "max_msgs": 10`}, "update stream INTERACTIONS", "all but the last 10 messages"},
+		"memory storage": {[]string{`"storage": "file"`, `"storage": "memory"`, `"max_bytes": 10737418240`, `"max_bytes": 1048576`},
+			"replace stream INTERACTIONS", "the server can't change storage: the stream is made anew without its 3 messages"},
+		"renamed subscriber": {[]string{`"name": "crm"`, `"name": "crm2"`}, "delete consumer INTERACTIONS/crm",
+			"3 messages were not delivered yet and 0 not acknowledged"},
+		"replay policy": {[]string{`"ack_wait": "30s"`, `"replay_policy": "original", "ack_wait": "30s"`},
+			"replace consumer INTERACTIONS/crm", "a change of replay_policy needs a new consumer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			js := meshtest.Start(t).JetStream()
+			apply(t, edited(t), js)
+			publish(t, js, "genesys.00.interaction.call.1", 3)
+			changed := edited(t, c.edit...)
+			plan := planned(t, changed, js)
+			require.Contains(t, steps(plan), c.step)
+			require.Len(t, plan.Destructive(), 1)
+			require.Contains(t, plan.Destructive()[0].Loses, c.loses)
+
+			var refused *mesh.DestructiveError
+			err := plan.Apply(context.Background(), js, false)
+			require.ErrorAs(t, err, &refused)
+			require.ErrorContains(t, err, "--allow-destroy")
+			require.Equal(t, plan.Destructive(), refused.Steps)
+			stream, err := js.Stream(context.Background(), "INTERACTIONS")
+			require.NoError(t, err)
+			require.EqualValues(t, 3, stream.CachedInfo().State.Msgs)
+			require.Len(t, planned(t, changed, js).Destructive(), 1, "what was refused is still to do")
+			apply(t, changed, js)
+		})
+	}
+}
+
+func TestLeftStreamIsDeletedOnlyIfItIsOurs(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	with := edited(t, `"streams": [`, `"streams": [{"name": "OLD", "subjects": ["old.>"]},`)
+	apply(t, with, js)
+	publish(t, js, "old.one", 2)
+	foreign, err := js.CreateStream(context.Background(), jetstream.StreamConfig{Name: "FOREIGN", Subjects: []string{"foreign"}})
+	require.NoError(t, err)
+	_, err = js.CreateConsumer(context.Background(), "INTERACTIONS", jetstream.ConsumerConfig{Durable: "operator"})
+	require.NoError(t, err)
+
+	plan := planned(t, edited(t), js)
+	require.Equal(t, []string{"delete stream OLD"}, steps(plan))
+	require.Contains(t, plan.Destructive()[0].Loses, "2 messages")
+	apply(t, edited(t), js)
+	_, err = js.Stream(context.Background(), "OLD")
+	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
+	_, err = foreign.Info(context.Background())
+	require.NoError(t, err)
+	_, err = js.Consumer(context.Background(), "INTERACTIONS", "operator")
+	require.NoError(t, err)
+}
+
+func TestNothingIsDeletedThatWasMadeAnewSinceThePlan(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	apply(t, edited(t, `"streams": [`, `"streams": [{"name": "OLD", "subjects": ["old.>"]},`), js)
+	plan := planned(t, edited(t), js)
+	require.NoError(t, js.DeleteStream(context.Background(), "OLD"))
+	_, err := js.CreateStream(context.Background(), jetstream.StreamConfig{Name: "OLD", Subjects: []string{"old.>"}})
+	require.NoError(t, err)
+	require.ErrorContains(t, plan.Apply(context.Background(), js, true), "plan again")
+	_, err = js.Stream(context.Background(), "OLD")
+	require.NoError(t, err)
+}
+
+func TestSubjectMovesFromOneStreamToAnother(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	old := `"streams": [{"name": "OLD", "subjects": ["old.>"]},`
+	apply(t, edited(t, `"streams": [`, old), js)
+	// The new stream stands before the old one, which still has the subject.
+	moved := edited(t, `"streams": [`, `"streams": [{"name": "NEW", "subjects": ["old.>"]}, {"name": "OLD", "subjects": ["older.>"]},`)
+	apply(t, moved, js)
+	renamed := edited(t, `"streams": [`, `"streams": [{"name": "NEWEST", "subjects": ["old.>", "older.>"]},`)
+	plan := planned(t, renamed, js)
+	err := plan.Apply(context.Background(), js, false)
+	var refused *mesh.DestructiveError
+	require.ErrorAs(t, err, &refused)
+	require.ErrorContains(t, err, "create stream NEWEST")
+	apply(t, renamed, js)
+}
+
+func TestReplacedConsumerGoesOnWhereItWas(t *testing.T) {
+	js, ctx := meshtest.Start(t).JetStream(), context.Background()
+	start := edited(t, `"ack_wait": "30s"`, `"deliver_policy": "new", "ack_wait": "30s"`)
+	apply(t, start, js)
+	publish(t, js, "genesys.00.interaction.call.1", 5)
+	got := make(chan jetstream.Msg, 10)
+	consume := func() jetstream.ConsumeContext {
+		consumer, err := js.PushConsumer(ctx, "INTERACTIONS", "crm")
+		require.NoError(t, err)
+		running, err := consumer.Consume(func(m jetstream.Msg) { got <- m })
+		require.NoError(t, err)
+		return running
+	}
+	sequence := func(m jetstream.Msg) uint64 {
+		meta, err := m.Metadata()
+		require.NoError(t, err)
+		return meta.Sequence.Stream
+	}
+	running := consume()
+	for i := range 5 {
+		if m := <-got; i < 2 {
+			require.NoError(t, m.DoubleAck(ctx))
+		}
+	}
+	running.Stop()
+	<-running.Closed()
+
+	changed := edited(t, `"ack_wait": "30s"`, `"deliver_policy": "new", "replay_policy": "original", "ack_wait": "30s"`)
+	plan := planned(t, changed, js)
+	require.Equal(t, []string{"replace consumer INTERACTIONS/crm"}, steps(plan))
+	require.Contains(t, plan.Steps[0].Loses, "the attempts of 3 unacknowledged messages")
+	require.Contains(t, plan.Steps[0].Loses, "above stream sequence 2")
+	apply(t, changed, js)
+	defer consume().Stop()
+	for want := uint64(3); want <= 5; want++ {
+		require.Equal(t, want, sequence(<-got))
+	}
+}
+
+// crashing stands for a process that dies before it makes a consumer.
+type crashing struct{ jetstream.JetStream }
+
+func (crashing) CreatePushConsumer(context.Context, string, jetstream.ConsumerConfig) (jetstream.PushConsumer, error) {
+	return nil, errors.New("the process died")
+}
+
+func TestReplacementThatDiesHalfwaySkipsNothing(t *testing.T) {
+	js, ctx := meshtest.Start(t).JetStream(), context.Background()
+	apply(t, edited(t, `"ack_wait": "30s"`, `"deliver_policy": "new", "ack_wait": "30s"`), js)
+	publish(t, js, "genesys.00.interaction.call.1", 3)
+	changed := edited(t, `"ack_wait": "30s"`, `"deliver_policy": "new", "replay_policy": "original", "ack_wait": "30s"`)
+	require.ErrorContains(t, planned(t, changed, js).Apply(ctx, crashing{js}, true), "the process died")
+	_, err := js.PushConsumer(ctx, "INTERACTIONS", "crm")
+	require.ErrorIs(t, err, jetstream.ErrConsumerNotFound)
+
+	plan := planned(t, changed, js)
+	require.Equal(t, []string{"create consumer INTERACTIONS/crm"}, steps(plan))
+	require.Empty(t, plan.Destructive())
+	apply(t, changed, js)
+	consumer, err := js.PushConsumer(ctx, "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, consumer.CachedInfo().NumPending)
+	stream, err := js.Stream(ctx, "INTERACTIONS")
+	require.NoError(t, err)
+	require.NotContains(t, stream.CachedInfo().Config.Metadata, "genmesh.resume.crm")
+}
+
+func TestReplacedStreamGetsItsConsumersBack(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	apply(t, edited(t), js)
+	memory := edited(t, `"storage": "file"`, `"storage": "memory"`, `"max_bytes": 10737418240`, `"max_bytes": 1048576`)
+	plan := planned(t, memory, js)
+	require.Equal(t, []string{
+		"replace stream INTERACTIONS",
+		"create consumer INTERACTIONS/crm", "create consumer INTERACTIONS/analytics", "create consumer INTERACTIONS/compliance",
+	}, steps(plan))
+	var refused *mesh.DestructiveError
+	require.ErrorAs(t, plan.Apply(context.Background(), js, false), &refused)
+	require.Len(t, refused.Steps, 1)
+	apply(t, memory, js)
+}
+
+func TestStreamThatCantBeReplacedIsStillThere(t *testing.T) {
+	js, ctx := meshtest.Start(t).JetStream(), context.Background()
+	apply(t, edited(t), js)
+	tooLarge := edited(t, `"storage": "file"`, `"storage": "memory"`, `"max_bytes": 10737418240`, `"max_bytes": 1152921504606846976`)
+	err := planned(t, tooLarge, js).Apply(ctx, js, true)
+	require.ErrorContains(t, err, "the old one made again, empty")
+	publish(t, js, "genesys.00.interaction.call.1", 1)
+	apply(t, edited(t), js)
+	_, err = js.PushConsumer(ctx, "INTERACTIONS", "crm")
+	require.NoError(t, err)
+}
+
+func TestNameClashIsAdopted(t *testing.T) {
+	js, ctx := meshtest.Start(t).JetStream(), context.Background()
+	_, err := js.CreateStream(ctx, jetstream.StreamConfig{
+		Name: "INTERACTIONS", Subjects: []string{"genesys.>"}, MaxMsgSize: 1 << 20, Metadata: map[string]string{"owner": "ops"},
+	})
+	require.NoError(t, err)
+	_, err = js.CreateConsumer(ctx, "INTERACTIONS", jetstream.ConsumerConfig{Durable: "crm", FilterSubject: "genesys.>"})
+	require.NoError(t, err)
+	plan := planned(t, edited(t), js)
+	require.Contains(t, text(t, plan), "metadata.genmesh.managed")
+	require.Contains(t, steps(plan), "update stream INTERACTIONS")
+	require.Contains(t, steps(plan), "replace consumer INTERACTIONS/crm", "a pull consumer can't become a push consumer")
+	apply(t, edited(t), js)
+	stream, err := js.Stream(ctx, "INTERACTIONS")
+	require.NoError(t, err)
+	require.Equal(t, "ops", stream.CachedInfo().Config.Metadata["owner"])
+	require.EqualValues(t, 1<<20, stream.CachedInfo().Config.MaxMsgSize, "what streams.json does not set stays")
+}
+
+func TestOperatorsPauseStays(t *testing.T) {
+	js, ctx := meshtest.Start(t).JetStream(), context.Background()
+	apply(t, edited(t), js)
+	until := time.Now().Add(time.Hour)
+	_, err := js.PauseConsumer(ctx, "INTERACTIONS", "crm", until)
+	require.NoError(t, err)
+	requireEmpty(t, planned(t, edited(t), js))
+	apply(t, edited(t, `"ack_wait": "30s"`, `"ack_wait": "31s"`), js)
+	consumer, err := js.PushConsumer(ctx, "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	require.True(t, consumer.CachedInfo().Paused)
+}
+
+func TestPlanReadsWell(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	apply(t, edited(t), js)
+	publish(t, js, "genesys.00.interaction.call.1", 1)
+	plan := planned(t, edited(t, `"max_age": "168h"`, `"max_age": "24h"`, `"ack_wait": "30s"`, `"ack_wait": "1m"`), js)
+	lines := strings.Split(text(t, plan), "\n")
+	require.Equal(t, "~ update stream INTERACTIONS", lines[0])
+	require.Equal(t, "    max_age  168h → 24h", lines[1])
+	require.Contains(t, lines[2], "    ! loses: what is older than 24h; the stream holds 1 messages (")
+	require.Equal(t, "~ update consumer INTERACTIONS/crm", lines[3])
+	require.Equal(t, "    ack_wait  30s → 1m", lines[4])
+	require.Equal(t, "1 of 2 steps would destroy something: they need --allow-destroy.", lines[6])
+
+	raw, err := json.Marshal(plan.Steps[1])
+	require.NoError(t, err)
+	require.JSONEq(t, `{"action": "update", "kind": "consumer", "name": "INTERACTIONS/crm",
+		"changes": [{"field": "ack_wait", "from": "30s", "to": "1m"}]}`, string(raw))
+	raw, err = json.Marshal(planned(t, edited(t), js))
+	require.NoError(t, err)
+	require.JSONEq(t, `{"steps": []}`, string(raw))
+	require.Contains(t, text(t, planned(t, edited(t), js)), "Nothing to do")
+}
+
+func TestApplyOnAClusterChangesReplicasBothWays(t *testing.T) {
+	js := meshtest.StartCluster(t).JetStream(0)
+	three := strings.Repeat(`"num_replicas": "${NATS_REPLICAS:-1}" | "num_replicas": 3 | `, 4)
+	replicated := edited(t, strings.Split(strings.TrimSuffix(three, " | "), " | ")...)
+	require.NoError(t, planned(t, replicated, js).Apply(context.Background(), js, false))
+	requireEmpty(t, planned(t, replicated, js))
+
+	fewer := planned(t, edited(t), js)
+	require.Empty(t, fewer.Destructive(), "fewer copies lose no event")
+	require.Len(t, fewer.Steps, 4)
+	require.NoError(t, fewer.Apply(context.Background(), js, false))
+	requireEmpty(t, planned(t, edited(t), js))
+}
