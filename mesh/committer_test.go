@@ -135,6 +135,19 @@ func TestLaterEventOfAnInteractionIsKeptAndItsRedeliveryIsNot(t *testing.T) {
 	assert.EqualValues(t, 2, c.stored("INTERACTIONS"))
 }
 
+// A long life: more events than a committer remembers of one interaction.
+func TestFirstEventOfALongInteractionStaysKnown(t *testing.T) {
+	c := newCommits(t, meshtest.Start(t))
+	const n = 100
+	for i := range n {
+		require.False(t, c.commit(event("42", fmt.Sprint("state ", i))).Duplicate)
+	}
+	for i := range n {
+		assert.True(t, c.commit(event("42", fmt.Sprint("state ", i))).Duplicate, i)
+	}
+	assert.EqualValues(t, n, c.stored("INTERACTIONS"))
+}
+
 func TestRepeatDropKeepsOneEventPerInteraction(t *testing.T) {
 	c := newCommits(t, meshtest.Start(t))
 	connected, disconnected := event("42", "connected"), event("42", "disconnected")

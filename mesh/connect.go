@@ -2,6 +2,8 @@ package mesh
 
 import (
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -9,12 +11,12 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Connect opens a connection as genmesh needs it, to url or as the further options say.
+// Connect opens a connection as genmesh needs it, to urls (comma-separated) or as the further options say.
 //
 // It reconnects for ever, and while it is away it fails at once: a 503 is better than a hidden
 // queue of events that were never answered. A dead peer is noticed in about ten seconds. The
 // caller closes the connection.
-func Connect(name, url string, log logrus.FieldLogger, more ...nats.Option) (*nats.Conn, error) {
+func Connect(name, urls string, log logrus.FieldLogger, more ...nats.Option) (*nats.Conn, error) {
 	options := append([]nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
@@ -39,11 +41,24 @@ func Connect(name, url string, log logrus.FieldLogger, more ...nats.Option) (*na
 			entry.Error("NATS reports an error")
 		}),
 	}, more...)
-	nc, err := nats.Connect(url, options...)
+	nc, err := nats.Connect(urls, options...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS: %w", err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w", redacted(urls), err)
 	}
 	return nc, nil
+}
+
+// redacted is a list of server URLs without their credentials.
+func redacted(urls string) string {
+	var all []string
+	for _, raw := range strings.Split(urls, ",") {
+		u, err := url.Parse(strings.TrimSpace(raw))
+		if err != nil {
+			return "an address that can't be read"
+		}
+		all = append(all, u.Redacted())
+	}
+	return strings.Join(all, ",")
 }
 
 // publishTimeout bounds how long an asynchronous publish waits for its acknowledgement. The

@@ -165,9 +165,10 @@ func (e *Event) bound() {
 	}
 }
 
+// setTime leaves out a time that RFC 3339 can't write.
 func setTime(h nats.Header, name string, t time.Time) {
-	if !t.IsZero() {
-		h[name] = []string{t.UTC().Format(time.RFC3339Nano)}
+	if t = t.UTC(); !t.IsZero() && t.Year() >= 0 && t.Year() <= 9999 {
+		h[name] = []string{t.Format(time.RFC3339Nano)}
 	}
 }
 

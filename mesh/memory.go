@@ -58,7 +58,9 @@ func (m *memory) find(id, fingerprint string, now time.Time) (uint64, bool) {
 			return e.sequence, true
 		}
 	}
-	return 0, false
+	// The first may have been forgotten among very many later ones, and it must not be taken
+	// for one of them.
+	return r.firstSeq, r.first == fingerprint && now.Before(r.firstUntil)
 }
 
 // first is the sequence of the event that surely holds the id itself in the server's window.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -19,15 +20,25 @@ type planner struct {
 	streamSteps, consumerSteps, deletedConsumers, deletedStreams []Step
 }
 
+// readTries is how often the first question to the server is asked: a cluster whose members
+// still find each other leaves it without an answer.
+const readTries = 3
+
 func (p *planner) read(ctx context.Context) error {
-	list := p.js.ListStreams(ctx)
-	for info := range list.Info() {
-		p.streams[info.Config.Name] = info
+	for try := 1; ; try++ {
+		list := p.js.ListStreams(ctx)
+		for info := range list.Info() {
+			p.streams[info.Config.Name] = info
+		}
+		err := list.Err()
+		if err == nil {
+			return nil
+		}
+		if try == readTries || !passing(err) || ctx.Err() != nil {
+			return fmt.Errorf("list the server's streams: %w", err)
+		}
+		time.Sleep(interval)
 	}
-	if err := list.Err(); err != nil {
-		return fmt.Errorf("list the server's streams: %w", err)
-	}
-	return nil
 }
 
 func (p *planner) stream(s Stream) {

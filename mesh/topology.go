@@ -20,7 +20,7 @@ type Topology struct {
 // Source is one way in: a path that a sender posts its events to.
 type Source struct {
 	// Name identifies the source and is the first token of its events' subjects:
-	// [a-z0-9_-]{1,32}.
+	// [a-z0-9][a-z0-9_-]{0,31}.
 	Name string `json:"name"`
 	// Path is the HTTP path of the webhook, such as "/webhooks/genesys".
 	Path string `json:"path"`
@@ -101,7 +101,7 @@ type Stream struct {
 // Subscriber is one domain that is served: a durable push consumer and where its events go.
 // The fields from FilterSubjects to Metadata are JetStream's own, by their official names.
 type Subscriber struct {
-	// Name is the durable's name and the deliver group: [a-z0-9_-]{1,32}.
+	// Name is the durable's name and the deliver group: [a-z0-9][a-z0-9_-]{0,31}.
 	Name string `json:"name"`
 	// Stream is the stream that the subscriber reads.
 	Stream      string `json:"stream"`

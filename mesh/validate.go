@@ -185,7 +185,7 @@ func (s Stream) roleOf() (role, bool) {
 
 // name checks the name of a source or subscriber.
 func (c *checker) name(path, name string) {
-	ok := len(name) >= 1 && len(name) <= 32
+	ok := len(name) >= 1 && len(name) <= 32 && name[0] != '-' && name[0] != '_'
 	for _, r := range name {
 		ok = ok && (r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' || r == '-')
 	}
@@ -193,7 +193,7 @@ func (c *checker) name(path, name string) {
 	case name == "":
 		c.wrong(path, `add "name"`, "missing")
 	case !ok:
-		c.wrong(path, "use 1 to 32 of a-z, 0-9, _ and -", "%q is no name", name)
+		c.wrong(path, "use 1 to 32 of a-z, 0-9, _ and -, a letter or digit first", "%q is no name", name)
 	}
 }
 

@@ -95,6 +95,7 @@ func (r *receipt) InProgress() error                  { return r.say("in progres
 func (r *receipt) NakWithDelay(d time.Duration) error { return r.say("nak " + d.String()) }
 func (r *receipt) TermWithReason(string) error        { return r.say("term") }
 func (r *receipt) Headers() nats.Header               { return nil }
+func (r *receipt) Reply() string                      { return "" }
 
 type buriedLetters struct {
 	mu  sync.Mutex

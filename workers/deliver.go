@@ -26,21 +26,21 @@ func (r *Runner) deliver(d *delivery) *time.Duration {
 		if r.working.Err() != nil && err != nil {
 			return r.back(d, 0)
 		}
-		switch verdict, after := judge(err); verdict {
-		case done:
+		switch fate, after := FateOf(err); fate {
+		case Done:
 			r.gate.opened()
 			r.metrics.outcome(outcomeDelivered)
 			r.acknowledge(d)
 			return nil
-		case refuse:
+		case Refuse:
 			r.metrics.outcome(outcomeRejected)
 			r.bury(d, mesh.DeadRejected, err)
 			return nil
-		case wait:
+		case Wait:
 			r.metrics.outcome(outcomeWaits)
 			d.attempts--
 			r.shut(after, err)
-		case retry:
+		case Retry:
 			r.metrics.outcome(outcomeFailed)
 			if r.spent(d) >= r.Subscriber.MaxAttempts {
 				r.bury(d, mesh.DeadExhausted, err)

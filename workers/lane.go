@@ -113,6 +113,7 @@ func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
 	delete(r.held, d.event.Sequence)
 	if isFinished {
 		r.finished.add(d.event.Sequence)
+		r.lastAck = d.msg.Reply()
 	}
 	r.metrics.held.Dec()
 	return d.msg

@@ -52,6 +52,7 @@ type Runner struct {
 	lanes    map[string]*lane
 	finished *finished
 	lanesRun sync.WaitGroup
+	lastAck  string // where the newest acknowledgement went
 
 	// leaving ends when the runner shall take on nothing new; working when it shall stop.
 	leaving context.Context
@@ -97,9 +98,24 @@ func (r *Runner) Run(ctx context.Context) error {
 	grace := time.AfterFunc(r.Grace, stop)
 	defer grace.Stop()
 	r.lanesRun.Wait()
+	r.confirm()
 	stop()
 	<-keeper
 	return nil
+}
+
+// confirm waits until the server has taken in the acknowledgements so far, which are sent without
+// waiting: what it has not taken in when it stops with us it would deliver again.
+func (r *Runner) confirm() {
+	r.mu.Lock()
+	last := r.lastAck
+	r.mu.Unlock()
+	if last == "" {
+		return
+	}
+	if _, err := r.JetStream.Conn().Request(last, []byte("+ACK"), apiTimeout); err != nil {
+		r.log.WithError(err).Debug("the last acknowledgements are not confirmed")
+	}
 }
 
 // serve binds the consumer, again and again, until ctx ends. Each loss is logged once.

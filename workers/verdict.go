@@ -60,29 +60,35 @@ type retryAfterError struct {
 func (e *retryAfterError) Error() string { return e.err.Error() }
 func (e *retryAfterError) Unwrap() error { return e.err }
 
-// verdict is what a handler's error means for its event.
-type verdict int
+// Fate is what a handler's error means for its event.
+type Fate string
 
+// The fates of an event.
 const (
-	done   verdict = iota // acknowledge
-	retry                 // try again after the backoff
-	wait                  // the whole subscriber waits, then again
-	refuse                // dead letter now
+	// Done acknowledges it.
+	Done Fate = "done"
+	// Retry tries it again after the backoff.
+	Retry Fate = "retry"
+	// Wait makes the whole subscriber wait, and then tries it again.
+	Wait Fate = "wait"
+	// Refuse makes it a dead letter now.
+	Refuse Fate = "refuse"
 )
 
-// judge reads a handler's error. The wait is that of RetryAfter.
-func judge(err error) (verdict, time.Duration) {
+// FateOf reads a handler's error as a Runner does: for handlers that wrap others. The time is
+// that of RetryAfter.
+func FateOf(err error) (Fate, time.Duration) {
 	var permanent *permanentError
 	var after *retryAfterError
 	switch {
 	case err == nil:
-		return done, 0
+		return Done, 0
 	case errors.As(err, &permanent):
-		return refuse, 0
+		return Refuse, 0
 	case errors.As(err, &after):
-		return wait, after.wait
+		return Wait, after.wait
 	}
-	return retry, 0
+	return Retry, 0
 }
 
 // call runs the handler and turns its panic into an error, so that one event can't take the

@@ -1,0 +1,65 @@
+package ingress
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/genmesh/genmesh/mesh"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+)
+
+// Options is what a Server is made of.
+type Options struct {
+	// Addr is where to listen, such as ":8080"; port 0 takes a free one.
+	Addr string
+	// CertFile and KeyFile are PEM files: both for TLS 1.2 and up, neither for plain HTTP
+	// behind a proxy. They are read again within a second of a change.
+	CertFile, KeyFile string
+	// MaxConnections bounds the open connections; more wait to be accepted. Default 8192.
+	MaxConnections int
+
+	// Sources are the ways in, as mesh.ParseTopology completes them.
+	Sources []mesh.Source
+	// LookupSecret reads the environment for the sources' secrets; nil means os.LookupEnv.
+	LookupSecret func(name string) (string, bool)
+	// Store takes the events. It is needed.
+	Store Committer
+	// CommitBudget is how long a commit may take before the sender is told to try again.
+	// Default 5 s: senders give up at about 10 s.
+	CommitBudget time.Duration
+	// GracePeriod bounds how long Run waits at the end for requests under way. Default 15 s.
+	GracePeriod time.Duration
+	// Ready says why events can't be stored now, or nil. The reason is public, on /readyz. It
+	// is called by several goroutines at once. Default: always ready.
+	Ready func() error
+
+	// Logger takes the log. It is needed.
+	Logger logrus.FieldLogger
+	// Registerer takes the metrics; nil leaves them uncollected.
+	Registerer prometheus.Registerer
+}
+
+// The limits of every connection. What a sender does slower than this it does not finish.
+const (
+	readHeaderTimeout    = 5 * time.Second
+	readTimeout          = 10 * time.Second // headers and body
+	idleTimeout          = 60 * time.Second
+	answerTime           = 5 * time.Second // on top of reading and committing
+	maxHeaderBytes       = 16 << 10
+	maxConcurrentStreams = 100 // of one HTTP/2 connection
+
+	defaultMaxConnections = 8192
+	defaultCommitBudget   = 5 * time.Second
+	defaultGracePeriod    = 15 * time.Second
+)
+
+func withDefaults(o Options) Options {
+	o.MaxConnections = cmp.Or(o.MaxConnections, defaultMaxConnections)
+	o.CommitBudget = cmp.Or(o.CommitBudget, defaultCommitBudget)
+	o.GracePeriod = cmp.Or(o.GracePeriod, defaultGracePeriod)
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	return o
+}

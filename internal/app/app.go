@@ -1,0 +1,224 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/genmesh/genmesh/ingress"
+	"github.com/genmesh/genmesh/internal/console"
+	"github.com/genmesh/genmesh/internal/telemetry"
+	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/mesh/embedded"
+	"github.com/genmesh/genmesh/workers"
+)
+
+// Run wires a process as c says and runs it until ctx ends. Everything that can fail at the
+// start has not failed when c.Started is called. At the end requests and events under way come
+// to theirs first.
+func Run(ctx context.Context, c Config) (err error) {
+	a := &app{Config: c, metrics: telemetry.NewRegistry(c.Version)}
+	defer func() { err = errors.Join(err, a.close()) }()
+	components, err := a.build(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Started != nil {
+		c.Started(a.addresses)
+	}
+	return runAll(ctx, c.Logger, components)
+}
+
+// app is a process being wired: what was opened is closed by close, in reverse.
+type app struct {
+	Config
+	metrics   *prometheus.Registry
+	closers   []func() error
+	addresses Addresses
+
+	js        jetstream.JetStream
+	streams   *streamsFile
+	committer *mesh.Committer
+	fleet     *fleet
+	ingress   *ingress.Server
+}
+
+func (a *app) onClose(f func() error) { a.closers = append(a.closers, f) }
+
+func (a *app) close() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		// A listener that was served has been closed by its server.
+		if err := a.closers[i](); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// build opens everything in the order of the data, from the storage up to those who send to it.
+// runAll ends the components in the reverse order.
+func (a *app) build(ctx context.Context) ([]component, error) {
+	topology, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.connect(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.apply(ctx, topology); err != nil {
+		return nil, err
+	}
+	var components []component
+	if a.Workers != nil {
+		if components, err = a.addWorkers(topology, components); err != nil {
+			return nil, err
+		}
+	}
+	if a.Ingress != nil {
+		if components, err = a.addIngress(topology, components); err != nil {
+			return nil, err
+		}
+	}
+	if a.ConsoleAddr != "" {
+		server, err := console.Listen(a.ConsoleAddr, a.metrics, a.ready, a.Logger)
+		if err != nil {
+			return nil, err
+		}
+		a.addresses.Console = server.Addr()
+		a.onClose(server.Close)
+		components = append(components, component{"console", server.Run})
+	}
+	return append(components, component{"streams.json", a.followStreams}), nil
+}
+
+// load reads streams.json for the first time, secrets included.
+func (a *app) load() (*mesh.Topology, error) {
+	a.streams = newStreamsFile(a.Streams, a.LookupEnv)
+	topology, err := a.streams.read()
+	if err != nil {
+		return nil, err
+	}
+	return topology, a.check(topology)
+}
+
+// check finds what is wrong with a streams.json for this process beyond what is wrong for any.
+func (a *app) check(t *mesh.Topology) error {
+	if a.Ingress != nil {
+		for _, s := range t.Sources {
+			if _, err := s.ResolveSecrets(a.LookupEnv); err != nil {
+				return fmt.Errorf("source %s: %w", s.Name, err)
+			}
+		}
+	}
+	if a.Workers != nil {
+		for _, s := range t.Subscribers {
+			if s.Target == nil && a.Workers.Handlers[s.Name] == nil {
+				return fmt.Errorf("subscriber %s has no target, and no handler is registered for it", s.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func (a *app) connect(ctx context.Context) error {
+	url, options := a.NATSURL, a.NATSOptions
+	if a.Embedded != nil {
+		server, err := embedded.Start(ctx, embedded.Options{
+			DataDir: a.Embedded.DataDir, Listen: a.Embedded.Listen, Logger: a.Logger,
+		})
+		if err != nil {
+			return err
+		}
+		a.onClose(server.Shutdown)
+		url, options = "", []nats.Option{server.InProcess()}
+		if a.Embedded.Listen != "" {
+			a.addresses.NATS = server.ClientURL()
+		}
+	}
+	nc, err := mesh.Connect("genmesh", url, a.Logger, options...)
+	if err != nil {
+		return err
+	}
+	a.onClose(func() error {
+		_ = nc.FlushTimeout(flushTimeout) // what was acknowledged last; else it is delivered again
+		nc.Close()
+		return nil
+	})
+	a.js, err = mesh.JetStream(nc)
+	return err
+}
+
+// apply makes the server what t says, as far as this process may and nothing is lost by it.
+func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
+	if !a.Apply {
+		return nil
+	}
+	plan, err := t.Plan(ctx, a.js)
+	if err != nil {
+		return err
+	}
+	var refused *mesh.DestructiveError
+	switch err := plan.Apply(ctx, a.js, false); {
+	case errors.As(err, &refused):
+		a.Logger.WithError(err).Warn("streams.json asks for what would lose data; all else is applied")
+	case err != nil:
+		return err
+	case !plan.Empty():
+		a.Logger.WithField("steps", len(plan.Steps)).Info("streams and consumers are as streams.json says")
+	}
+	return nil
+}
+
+func (a *app) addWorkers(t *mesh.Topology, components []component) ([]component, error) {
+	letters, err := mesh.NewDeadLetters(a.js, t)
+	if err != nil {
+		return nil, err
+	}
+	metrics := workers.NewMetrics(a.metrics)
+	a.fleet = newFleet(a.js, t, targetMaker{app: a}, a.Workers.Grace, a.Logger, metrics)
+	undertaker := &workers.Undertaker{
+		JetStream: a.js, DeadLetters: letters, Topology: a.fleet.current, Logger: a.Logger, Metrics: metrics,
+	}
+	return append(components,
+		component{"undertaker", undertaker.Run},
+		component{"workers", a.fleet.Run}), nil
+}
+
+func (a *app) addIngress(t *mesh.Topology, components []component) ([]component, error) {
+	var err error
+	if a.committer, err = mesh.NewCommitter(a.js, t, a.Logger, a.metrics); err != nil {
+		return nil, err
+	}
+	a.ingress, err = ingress.New(ingress.Options{
+		Addr: a.Ingress.Addr, CertFile: a.Ingress.TLSCert, KeyFile: a.Ingress.TLSKey,
+		Sources: t.Sources, LookupSecret: a.LookupEnv, Store: a.committer,
+		Ready: a.ready, GracePeriod: a.Ingress.Grace, Logger: a.Logger, Registerer: a.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.onClose(a.ingress.Close)
+	a.addresses.Ingress = a.ingress.Addr().String()
+	return append(components,
+		component{"committer", a.committer.Run},
+		component{"ingress", a.ingress.Run}), nil
+}
+
+// ready tells why the process can't do its work now.
+func (a *app) ready() error {
+	if !a.js.Conn().IsConnected() {
+		return errors.New("NATS is out of reach")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	if _, err := a.js.AccountInfo(ctx); err != nil {
+		return fmt.Errorf("JetStream does not answer: %w", err)
+	}
+	return nil
+}

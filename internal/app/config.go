@@ -1,0 +1,81 @@
+// Package app wires a genmesh process: what runs, in which order it starts, and in which order
+// it ends.
+package app
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/sirupsen/logrus"
+
+	"github.com/genmesh/genmesh/workers"
+)
+
+// Config is what a process is started with.
+type Config struct {
+	// Streams is where the configuration comes from.
+	Streams StreamsFile
+	// Embedded runs a nats-server in the process; nil means that NATS is elsewhere.
+	Embedded *Embedded
+	// NATSURL and NATSOptions reach NATS where Embedded is nil.
+	NATSURL     string
+	NATSOptions []nats.Option
+	// Ingress and Workers are nil where the process does not do that part.
+	Ingress *Ingress
+	Workers *Workers
+	// ConsoleAddr serves /metrics, /healthz and /readyz; "" serves none.
+	ConsoleAddr string
+	// Apply makes the streams and consumers as streams.json says, at the start and after each
+	// edit. What would lose data is left to genmesh apply.
+	Apply bool
+	// LookupEnv reads the environment for streams.json.
+	LookupEnv func(string) (string, bool)
+	// Reload asks for another look at streams.json, secrets and target files, as SIGHUP does.
+	// It may be nil.
+	Reload <-chan struct{}
+	Logger *logrus.Logger
+	// Version is the program's, for the User-Agent of targets.
+	Version string
+	// Started is called once, when everything runs. It may be nil.
+	Started func(Addresses)
+}
+
+// StreamsFile is where streams.json is.
+type StreamsFile struct {
+	// Path is the file, which is followed while the process runs.
+	Path string
+	// Fallback is used if there is no such file; nil makes a missing file an error.
+	Fallback []byte
+}
+
+// Embedded configures the nats-server in the process.
+type Embedded struct {
+	DataDir string
+	// Listen is the address for other NATS clients; "" opens no port.
+	Listen string
+}
+
+// Ingress configures the webhook server.
+type Ingress struct {
+	Addr string
+	// TLSCert and TLSKey are PEM files, looked at again when they change; "" serves plain HTTP.
+	TLSCert string
+	TLSKey  string
+	// Grace bounds how long requests under way may go on after the end was asked for.
+	Grace time.Duration
+}
+
+// Workers configures the serving of subscribers.
+type Workers struct {
+	// Handlers are the Go handlers of subscribers that have no target, by subscriber name.
+	Handlers map[string]workers.Handler
+	// Grace bounds how long events under way may go on after the end was asked for.
+	Grace time.Duration
+}
+
+// Addresses are where a running process is reached; "" where it is not.
+type Addresses struct {
+	Ingress string // host:port
+	Console string // host:port
+	NATS    string // URL
+}

@@ -1,0 +1,158 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sirupsen/logrus"
+
+	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/workers"
+)
+
+// fleet serves the subscribers of streams.json, one runner each, and follows its edits: a
+// subscriber that did not change is not disturbed.
+type fleet struct {
+	js      jetstream.JetStream
+	targets targetMaker
+	grace   time.Duration
+	log     logrus.FieldLogger
+	metrics *workers.Metrics
+
+	mu       sync.Mutex
+	topology *mesh.Topology
+	changed  chan struct{}
+	services map[string]*service
+}
+
+// service is a subscriber that is being served.
+type service struct {
+	subscriber mesh.Subscriber
+	target     *target
+	stop       context.CancelFunc
+	done       chan struct{}
+}
+
+func newFleet(js jetstream.JetStream, t *mesh.Topology, targets targetMaker, grace time.Duration, log logrus.FieldLogger, metrics *workers.Metrics) *fleet {
+	return &fleet{
+		js: js, targets: targets, grace: grace, log: log, metrics: metrics,
+		topology: t, changed: make(chan struct{}, 1), services: make(map[string]*service),
+	}
+}
+
+// Run serves the subscribers until ctx ends and they have let go of their events.
+func (f *fleet) Run(ctx context.Context) error {
+	defer f.stopAll()
+	for {
+		if err := f.follow(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-f.changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Update serves the subscribers of t from now on. It returns before the change is complete, for
+// a runner that ends first brings its events to their ends.
+func (f *fleet) Update(t *mesh.Topology) {
+	f.mu.Lock()
+	f.topology = t
+	f.mu.Unlock()
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Reopen lets every target look at its files again.
+func (f *fleet) Reopen() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.services {
+		s.target.reopen(f.log)
+	}
+}
+
+func (f *fleet) current() *mesh.Topology {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.topology
+}
+
+// follow makes the services what the topology says. Those that change end together, so that a
+// slow one does not keep the others waiting.
+func (f *fleet) follow(ctx context.Context) error {
+	t := f.current()
+	wanted := make(map[string]mesh.Subscriber, len(t.Subscribers))
+	for _, s := range t.Subscribers {
+		wanted[s.Name] = s
+	}
+	f.end(func(s *service) bool {
+		w, ok := wanted[s.subscriber.Name]
+		return !ok || !reflect.DeepEqual(w, s.subscriber)
+	})
+	letters, err := mesh.NewDeadLetters(f.js, t)
+	if err != nil {
+		return err
+	}
+	for _, s := range t.Subscribers {
+		if f.services[s.Name] != nil {
+			continue
+		}
+		if err := f.serve(ctx, s, letters); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fleet) stopAll() { f.end(func(*service) bool { return true }) }
+
+// end stops the chosen services and waits for them.
+func (f *fleet) end(chosen func(*service) bool) {
+	var ending []*service
+	for _, s := range f.services {
+		if chosen(s) {
+			s.stop()
+			ending = append(ending, s)
+		}
+	}
+	for _, s := range ending {
+		<-s.done
+		f.mu.Lock()
+		delete(f.services, s.subscriber.Name)
+		f.mu.Unlock()
+		f.log.WithField("subscriber", s.subscriber.Name).Info("subscriber is no longer served here")
+	}
+}
+
+func (f *fleet) serve(ctx context.Context, s mesh.Subscriber, letters *mesh.DeadLetters) error {
+	target, err := f.targets.make(s)
+	if err != nil {
+		return fmt.Errorf("subscriber %s: %w", s.Name, err)
+	}
+	runner := workers.NewRunner(workers.Options{
+		JetStream: f.js, Subscriber: s, Handler: target, DeadLetters: letters,
+		Logger: f.log, Metrics: f.metrics, Grace: f.grace,
+	})
+	// Its own context: follow and Run's end stop it, in the fleet's order.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	service := &service{subscriber: s, target: target, stop: cancel, done: make(chan struct{})}
+	f.mu.Lock()
+	f.services[s.Name] = service
+	f.mu.Unlock()
+	f.log.WithFields(logrus.Fields{"subscriber": s.Name, "target": target.name}).Info("serving subscriber")
+	go func() {
+		defer close(service.done)
+		_ = runner.Run(ctx) // it has no error of its own: what fails is logged and tried again
+		target.close(f.log)
+	}()
+	return nil
+}

@@ -1,0 +1,161 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/genmesh/genmesh/genesys"
+	"github.com/genmesh/genmesh/mesh"
+)
+
+const (
+	readyTimeout = 2 * time.Second
+	flushTimeout = 2 * time.Second
+	// settleTime lets an editor finish: many write a file in several steps.
+	settleTime = 200 * time.Millisecond
+	// pollInterval finds edits where the file system reports none, such as mounted
+	// configuration volumes.
+	pollInterval = 10 * time.Second
+	applyTimeout = 30 * time.Second
+)
+
+// streamsFile reads a streams.json and knows what it read last.
+type streamsFile struct {
+	StreamsFile
+	lookup func(string) (string, bool)
+	last   []byte
+}
+
+func newStreamsFile(f StreamsFile, lookup func(string) (string, bool)) *streamsFile {
+	return &streamsFile{StreamsFile: f, lookup: lookup}
+}
+
+func (s *streamsFile) read() (*mesh.Topology, error) {
+	data, err := s.bytes()
+	if err != nil {
+		return nil, err
+	}
+	s.last = data
+	return ParseStreams(data, s.lookup)
+}
+
+func (s *streamsFile) bytes() ([]byte, error) {
+	file, err := os.Open(s.Path)
+	if errors.Is(err, fs.ErrNotExist) && s.Fallback != nil {
+		return s.Fallback, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, mesh.MaxTopologyBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", s.Path, err)
+	}
+	return data, nil
+}
+
+// changed reports whether the file differs from what was read last. A file that is away for a
+// moment, as while an editor renames, has not changed.
+func (s *streamsFile) changed() bool {
+	data, err := s.bytes()
+	return err == nil && !bytes.Equal(data, s.last)
+}
+
+// ParseStreams parses a streams.json with all that genmesh can serve.
+func ParseStreams(data []byte, lookup func(string) (string, bool)) (*mesh.Topology, error) {
+	return mesh.ParseTopology(data, mesh.ParseOptions{
+		Presets: genesys.Presets(), TargetSchemes: TargetSchemes(), LookupEnv: lookup,
+	})
+}
+
+// followStreams applies the edits of streams.json until ctx ends. A wrong edit changes nothing.
+func (a *app) followStreams(ctx context.Context) error {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", a.streams.Path, err)
+	}
+	defer watcher.Close()
+	// The folder and not the file: editors replace a file by renaming another.
+	if err := watcher.Add(filepath.Dir(a.streams.Path)); err != nil {
+		a.Logger.WithError(err).Warn("edits of streams.json are noticed late: its folder can't be watched")
+	}
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	var settled <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case event := <-watcher.Events:
+			if filepath.Base(event.Name) == filepath.Base(a.streams.Path) {
+				settled = time.After(settleTime)
+			}
+		case err := <-watcher.Errors:
+			a.Logger.WithError(err).Warn("watching streams.json reports an error")
+		case <-poll.C:
+			a.reloadIfChanged(ctx)
+		case <-settled:
+			settled = nil
+			a.reloadIfChanged(ctx)
+		case <-a.Reload:
+			if a.fleet != nil {
+				a.fleet.Reopen()
+			}
+			a.reload(ctx)
+		}
+	}
+}
+
+func (a *app) reloadIfChanged(ctx context.Context) {
+	if a.streams.changed() {
+		a.reload(ctx)
+	}
+}
+
+// reload takes streams.json over as it is now, or leaves everything as it was.
+func (a *app) reload(ctx context.Context) {
+	log := a.Logger.WithField("file", a.streams.Path)
+	topology, err := a.streams.read()
+	if err == nil {
+		err = a.check(topology)
+	}
+	if err == nil {
+		err = a.adopt(ctx, topology)
+	}
+	if err != nil {
+		log.WithError(err).Error("the new streams.json is refused; the old one stays in force")
+		return
+	}
+	log.Info("streams.json is in force")
+}
+
+// adopt makes t the configuration in force: first what can fail, then the switch.
+func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	if err := a.apply(ctx, t); err != nil {
+		return err
+	}
+	if a.ingress != nil {
+		if err := a.committer.Update(t); err != nil {
+			return err
+		}
+		if err := a.ingress.Update(t.Sources); err != nil {
+			return err
+		}
+	}
+	if a.fleet != nil {
+		a.fleet.Update(t)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/workers"
+	"github.com/genmesh/genmesh/workers/forward"
+	"github.com/genmesh/genmesh/workers/logtarget"
+	"github.com/genmesh/genmesh/workers/ndjson"
+	"github.com/genmesh/genmesh/workers/republish"
+)
+
+// TargetSchemes are the schemes of target URLs that genmesh serves.
+func TargetSchemes() []string { return []string{"http", "https", "file", "nats", "log"} }
+
+// targetMaker makes the target of a subscriber.
+type targetMaker struct{ app *app }
+
+// target is where a subscriber's events go: a handler that may have files or connections.
+type target struct {
+	name string
+	open func() (workers.Handler, error)
+
+	mu      sync.Mutex
+	handler workers.Handler
+	closed  bool
+}
+
+func (m targetMaker) make(s mesh.Subscriber) (*target, error) {
+	if s.Target == nil {
+		h := m.app.Workers.Handlers[s.Name]
+		return &target{name: "handler", open: func() (workers.Handler, error) { return h, nil }}, nil
+	}
+	u, err := url.Parse(s.Target.URL)
+	if err != nil {
+		return nil, errors.New("the target's URL can't be read") // the URL may hold a secret
+	}
+	return &target{name: s.Target.Display(), open: func() (workers.Handler, error) { return m.open(u.Scheme, s) }}, nil
+}
+
+func (m targetMaker) open(scheme string, s mesh.Subscriber) (workers.Handler, error) {
+	switch scheme {
+	case "http", "https":
+		return forward.New(*s.Target, s.Name, m.forwardOptions(s))
+	case "file":
+		return ndjson.New(*s.Target, s.Name, m.app.Logger)
+	case "nats":
+		return republish.New(*s.Target, s.Name, m.app.js)
+	case "log":
+		return logtarget.New(*s.Target, s.Name, m.app.Logger)
+	}
+	return nil, fmt.Errorf("target scheme %q is not served", scheme)
+}
+
+// eventTypePrefix makes a CloudEvents type of a Genesys event type.
+const eventTypePrefix = "com.genesys.cloud."
+
+// forwardOptions passes the sender's own headers on under the names that the first source of
+// the subscriber's stream has for them.
+func (m targetMaker) forwardOptions(s mesh.Subscriber) forward.Options {
+	o := forward.Options{MaxInFlight: s.MaxInFlight, Version: m.app.Version, EventTypePrefix: eventTypePrefix}
+	for _, source := range m.app.fleet.current().Sources {
+		if source.Stream == s.Stream {
+			o.DeliveryIDHeader = source.Identity.DeliveryIDHeader
+			o.DeliveryTypeHeader = source.Identity.DeliveryTypeHeader
+			break
+		}
+	}
+	return o
+}
+
+// Handle hands the event to the target, which is opened by the first: one that can't be opened
+// yet, such as a file on a disk that is not mounted, is tried again with the event.
+func (t *target) Handle(ctx context.Context, e mesh.Event) error {
+	h, err := t.opened()
+	if err != nil {
+		return err
+	}
+	return h.Handle(ctx, e)
+}
+
+func (t *target) opened() (workers.Handler, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, errors.New("the target is closed")
+	}
+	if t.handler == nil {
+		h, err := t.open()
+		if err != nil {
+			return nil, fmt.Errorf("open target %s: %w", t.name, err)
+		}
+		t.handler = h
+	}
+	return t.handler, nil
+}
+
+// reopen lets a target with files look at them again.
+func (t *target) reopen(log logrus.FieldLogger) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r, ok := t.handler.(interface{ Reopen() error }); ok {
+		if err := r.Reopen(); err != nil {
+			log.WithError(err).WithField("target", t.name).Error("the target can't be opened again")
+		}
+	}
+}
+
+// close ends the target; nothing is handed to it any more.
+func (t *target) close(log logrus.FieldLogger) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	if c, ok := t.handler.(interface{ Close() error }); ok {
+		if err := c.Close(); err != nil {
+			log.WithError(err).WithField("target", t.name).Warn("the target reports an error at its end")
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"encoding/json"
+	"net/url"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/mesh/meshtest"
+)
+
+func noEnvironment(string) (string, bool) { return "", false }
+
+func TestRedactedServersShowNoCredentials(t *testing.T) {
+	for in, want := range map[string]string{
+		"nats://n1:4222": "nats://n1:4222",
+		"nats://user:pass@n1:4222,nats://token@n2:42": "nats://n1:4222,nats://n2:42",
+		"user:p@ss@n1:4222":                           "nats://n1:4222",
+		"tls://n1 , wss://u:p@n2/x":                   "tls://n1,wss://n2/x",
+	} {
+		assert.Equal(t, want, redacted(in))
+	}
+}
+
+func TestServerComesFromFlagThenEnvironmentThenDefault(t *testing.T) {
+	server := meshtest.Start(t)
+	const dead = "nats://127.0.0.1:1"
+
+	o := invocation{env: map[string]string{"NATS_URL": dead}}.run(t, "plan", "-s", server.URL())
+	assert.Equal(t, exitChanges, o.code, o.err)
+	o = invocation{env: map[string]string{"NATS_URL": server.URL()}}.run(t, "plan")
+	assert.Equal(t, exitChanges, o.code, o.err)
+	o = invocation{env: map[string]string{"NATS_URL": dead, "GENMESH_SERVER": server.URL()}}.run(t, "plan")
+	assert.Equal(t, exitChanges, o.code, "GENMESH_SERVER is ours and wins over NATS_URL: %s", o.err)
+
+	url, _, err := new(clusterFlags).options(noEnvironment)
+	require.NoError(t, err)
+	assert.Equal(t, defaultServer, url)
+}
+
+func TestUnreachableServerIsNamedWithoutItsPassword(t *testing.T) {
+	o := run(t, "plan", "--server", "nats://mesh:"+testSecret+"@127.0.0.1:1")
+	assert.Equal(t, exitError, o.code)
+	assert.Contains(t, o.err, "nats://127.0.0.1:1")
+	assert.Contains(t, o.err, "--server")
+
+	o = run(t, "plan", "--server", "nats://mesh:"+testSecret+"@127.0.0.1:port%")
+	assert.Equal(t, exitError, o.code)
+	assert.Contains(t, o.err, "not a list of URLs")
+}
+
+func TestCredentialFlagsThatCannotWork(t *testing.T) {
+	for _, tc := range []struct {
+		flags clusterFlags
+		want  string
+	}{
+		{clusterFlags{user: "mesh"}, "NATS_PASSWORD"},
+		{clusterFlags{tlsCert: "cert.pem"}, "--tlscert and --tlskey belong together"},
+		{clusterFlags{nkey: "missing.nk"}, "--nkey missing.nk"},
+		{clusterFlags{context: "no-such-context"}, "NATS context no-such-context"},
+	} {
+		_, _, err := tc.flags.options(noEnvironment)
+		require.ErrorContains(t, err, tc.want)
+	}
+}
+
+func TestPasswordComesFromTheEnvironment(t *testing.T) {
+	f := clusterFlags{user: "mesh"}
+	_, options, err := f.options(func(name string) (string, bool) { return "pw", name == "NATS_PASSWORD" })
+	require.NoError(t, err)
+	o := applyOptions(t, options)
+	assert.Equal(t, "mesh", o.User)
+	assert.Equal(t, "pw", o.Password)
+}
+
+func TestNATSContextSaysWhereAndHow(t *testing.T) {
+	server := meshtest.Start(t)
+	context, err := json.Marshal(map[string]string{"url": server.URL(), "user": "mesh", "password": testSecret, "inbox_prefix": "_MESH"})
+	require.NoError(t, err)
+	path := file(t, "prod.json", string(context))
+
+	o := invocation{env: map[string]string{"NATS_CONTEXT": path}}.run(t, "plan")
+	assert.Equal(t, exitChanges, o.code, o.err)
+
+	f := clusterFlags{context: path}
+	url, options, err := f.options(noEnvironment)
+	require.NoError(t, err)
+	assert.Equal(t, server.URL(), url)
+	read := applyOptions(t, options)
+	assert.Equal(t, "mesh", read.User)
+	assert.Equal(t, testSecret, read.Password)
+	assert.Equal(t, "_MESH", read.InboxPrefix)
+	assert.Equal(t, -1, read.MaxReconnect, "what genmesh chose stays")
+
+	f.server = "nats://elsewhere:4222"
+	url, _, err = f.options(noEnvironment)
+	require.NoError(t, err)
+	assert.Equal(t, "nats://elsewhere:4222", url)
+}
+
+func applyOptions(t *testing.T, options []nats.Option) nats.Options {
+	t.Helper()
+	o := nats.Options{MaxReconnect: -1}
+	for _, option := range options {
+		require.NoError(t, option(&o))
+	}
+	return o
+}
+
+func TestPlanShowsWhatApplyThenDoes(t *testing.T) {
+	server := meshtest.Start(t)
+	at := []string{"--server", server.URL()}
+
+	o := run(t, append(at, "plan")...)
+	assert.Equal(t, exitChanges, o.code, o.err)
+	assert.Contains(t, o.out, "+ create stream INTERACTIONS")
+
+	o = run(t, append(at, "apply")...)
+	require.Equal(t, exitOK, o.code, o.err)
+	assert.Contains(t, o.out, "created stream INTERACTIONS\n")
+	assert.Contains(t, o.out, "created consumer INTERACTIONS/crm\n")
+
+	o = run(t, append(at, "plan")...)
+	assert.Equal(t, exitOK, o.code, o.out)
+	o = run(t, append(at, "plan", "-o", "json")...)
+	assert.Equal(t, exitOK, o.code)
+	assert.JSONEq(t, `{"steps":[]}`, o.out)
+	o = run(t, append(at, "apply")...)
+	assert.Equal(t, exitOK, o.code)
+	assert.Equal(t, "nothing to do: the server is as streams.json says\n", o.out)
+}
+
+func TestApplyRefusesWhatLosesDataAndDoesTheRest(t *testing.T) {
+	server := appliedServer(t)
+	_, err := server.JetStream().Publish(t.Context(), "genesys.x", make([]byte, 5000))
+	require.NoError(t, err)
+	path := file(t, "streams.json", editedStreams(t,
+		`"max_ack_pending": 1024`, `"max_ack_pending": 512`,
+		`"max_bytes": 10737418240`, `"max_bytes": 1000`))
+	at := []string{"--server", server.URL(), "--streams", path}
+
+	o := run(t, append(at, "apply")...)
+	assert.Equal(t, exitError, o.code)
+	assert.Contains(t, o.out, "updated consumer INTERACTIONS/analytics, max_ack_pending 1024 → 512\n")
+	assert.Contains(t, o.out, "refused to update stream INTERACTIONS: it loses")
+	assert.Contains(t, o.err, "--allow-destroy")
+
+	o = run(t, append(at, "apply", "--allow-destroy")...)
+	assert.Equal(t, exitOK, o.code, o.err)
+	assert.Equal(t, "updated stream INTERACTIONS, max_bytes 10737418240 → 1000\n", o.out)
+	assert.Equal(t, exitOK, run(t, append(at, "plan")...).code)
+}
+
+func TestApplyNamesARefusedDeletion(t *testing.T) {
+	server := appliedServer(t)
+	var streams map[string]any
+	require.NoError(t, json.Unmarshal([]byte(editedStreams(t)), &streams))
+	streams["subscribers"] = streams["subscribers"].([]any)[:2]
+	fewer, err := json.Marshal(streams)
+	require.NoError(t, err)
+	at := []string{"--server", server.URL(), "--streams", file(t, "fewer.json", string(fewer))}
+
+	o := run(t, append(at, "apply")...)
+	assert.Equal(t, exitError, o.code)
+	assert.Contains(t, o.out, "refused to delete consumer INTERACTIONS/compliance")
+	assert.Contains(t, o.err, "--allow-destroy")
+
+	result := parsed[applied](t, run(t, append(at, "apply", "-o", "json")...))
+	assert.Empty(t, result.Done)
+	assert.Len(t, result.Refused, 1)
+
+	o = run(t, append(at, "apply", "--allow-destroy")...)
+	assert.Equal(t, exitOK, o.code, o.err)
+	assert.Equal(t, "deleted consumer INTERACTIONS/compliance\n", o.out)
+}
+
+func FuzzRedactedNeverShowsAPassword(f *testing.F) {
+	f.Add("mesh", "pass")
+	f.Add("", "p@s:s/w,o?rd")
+	f.Add("mesh", "12,")
+	f.Fuzz(func(t *testing.T, user, password string) {
+		servers := "nats://" + url.UserPassword(user, password+"SECRET").String() + "@n1:4222,nats://n2:4222"
+		if err := checkServers(servers); err != nil {
+			require.NotContains(t, err.Error(), "SECRET")
+			return
+		}
+		shown := redacted(servers)
+		require.NotContains(t, shown, "SECRET")
+		require.Contains(t, shown, "n1:4222")
+		require.Contains(t, shown, "n2:4222")
+	})
+}

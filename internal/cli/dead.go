@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+const deadHelp = `A dead letter is an event that one subscriber could not take: its target said what no retry can
+cure, every attempt failed, or workers died with it. The event itself stays in its stream, and the
+other subscribers have it. A dead letter waits until it is replayed, discarded, or past the
+max_age of its stream.`
+
+func newDead(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dead",
+		Short: "Look at what subscribers could not take, replay or discard it",
+		Long:  deadHelp,
+		Args:  cobra.NoArgs,
+		RunE:  showHelp,
+	}
+	cmd.AddCommand(newDeadList(p), newDeadShow(p), newDeadReplay(p), newDeadDiscard(p))
+	return cmd
+}
+
+// deadFlags choose dead letters.
+type deadFlags struct {
+	cluster    clusterFlags
+	subscriber string
+	reason     string
+	since      string
+	until      string
+	limit      int
+}
+
+func (f *deadFlags) add(cmd *cobra.Command, limit int) {
+	flags := cmd.Flags()
+	f.cluster.add(flags)
+	flags.StringVar(&f.subscriber, "subscriber", "", "only those of the subscriber `NAME`")
+	flags.StringVar(&f.reason, "reason", "", "only those with the reason rejected, exhausted, abandoned or unreadable")
+	flags.StringVar(&f.since, "since", "", "only those buried since `TIME`: RFC 3339, or how long ago, such as 2h or 7d")
+	flags.StringVar(&f.until, "until", "", "only those buried until `TIME`")
+	flags.IntVar(&f.limit, "limit", limit, "at most `N` of them, the oldest first; 0 is no limit")
+}
+
+// chosen reports whether the flags choose anything at all.
+func (f *deadFlags) chosen() bool {
+	return f.subscriber != "" || f.reason != "" || f.since != "" || f.until != ""
+}
+
+func (f *deadFlags) filter(now time.Time) (mesh.DeadFilter, error) {
+	filter := mesh.DeadFilter{Subscriber: f.subscriber, Reason: mesh.DeadReason(f.reason)}
+	reasons := []mesh.DeadReason{"", mesh.DeadRejected, mesh.DeadExhausted, mesh.DeadAbandoned, mesh.DeadUnreadable}
+	if !slices.Contains(reasons, filter.Reason) {
+		return filter, fmt.Errorf("--reason %q: there are rejected, exhausted, abandoned and unreadable", f.reason)
+	}
+	if f.limit < 0 {
+		return filter, errors.New("--limit must not be below zero")
+	}
+	var err error
+	if filter.Since, err = parseTime("since", f.since, now); err != nil {
+		return filter, err
+	}
+	filter.Until, err = parseTime("until", f.until, now)
+	return filter, err
+}
+
+// parseTime reads a time or how long ago it was; "" is the zero time.
+func parseTime(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	ago, err := mesh.ParseDuration(text)
+	if err != nil || ago < 0 {
+		return time.Time{}, fmt.Errorf("--%s %q: write a time as 2026-01-31T12:00:00Z, or how long ago it was as 2h or 7d", flag, text)
+	}
+	return now.Add(-time.Duration(ago)), nil
+}
+
+// withDead runs a command on the dead letters of the cluster.
+func (p *program) withDead(cmd *cobra.Command, cluster *clusterFlags, run func(context.Context, *mesh.DeadLetters) error) error {
+	t, err := p.topology(cmd)
+	if err != nil {
+		return err
+	}
+	nc, js, err := p.connect(cluster)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	letters, err := mesh.NewDeadLetters(js, t)
+	if err != nil {
+		return err
+	}
+	return run(cmd.Context(), letters)
+}
+
+// find calls take for each dead letter that the filter chooses, up to the limit.
+func (f *deadFlags) find(ctx context.Context, letters *mesh.DeadLetters, filter mesh.DeadFilter, take func(mesh.DeadLetter)) error {
+	found := 0
+	for letter, err := range letters.Find(ctx, filter) {
+		if err != nil {
+			return err
+		}
+		take(letter)
+		if found++; found == f.limit {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/genmesh/genmesh/internal/app"
+)
+
+const (
+	secretVariable = "GENESYS_WEBHOOK_SECRET"
+	// devSecret signs events on a developer's machine, where nobody has set a secret.
+	devSecret = "dev-secret"
+	// devGrace is short: somebody has pressed Ctrl-C and waits.
+	devGrace = 5 * time.Second
+)
+
+const devHelp = `Run everything in one process: NATS, webhooks, the workers of every subscriber, the console.
+
+streams.json is followed: save an edit, and the running mesh takes it up. Without a
+streams.json the built-in one is used. The data stays in the --data folder; delete the folder to
+begin anew.`
+
+// devFlags are the addresses and the folder of genmesh dev; "" switches an address off.
+type devFlags struct {
+	http    string
+	console string
+	nats    string
+	data    string
+}
+
+func newDev(p *program) *cobra.Command {
+	var f devFlags
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run everything in one process, on this machine",
+		Long:  devHelp,
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return p.dev(cmd, f) },
+	}
+	cmd.Flags().StringVar(&f.http, "http", "127.0.0.1:8080", "`ADDRESS` for webhooks")
+	cmd.Flags().StringVar(&f.console, "console", "127.0.0.1:8090", "`ADDRESS` for metrics and health; \"\" serves none")
+	cmd.Flags().StringVar(&f.nats, "nats", "127.0.0.1:4222", "`ADDRESS` for other NATS clients; \"\" lets none in")
+	cmd.Flags().StringVar(&f.data, "data", ".genmesh", "the `FOLDER` that keeps the streams")
+	return cmd
+}
+
+func (p *program) dev(cmd *cobra.Command, f devFlags) error {
+	log, err := p.logger()
+	if err != nil {
+		return err
+	}
+	lookup, assumed := withDevSecret(p.LookupEnv)
+	p.LookupEnv = lookup
+	t, err := p.topology(cmd)
+	if err != nil {
+		return err
+	}
+	err = checkListen(listenFlag{"http", f.http}, listenFlag{"console", f.console}, listenFlag{"nats", f.nats})
+	if err != nil {
+		return err
+	}
+	if assumed {
+		log.Warnf("%s is not set: events are verified with %q, which everybody knows", secretVariable, devSecret)
+	}
+	ctx, end := context.WithCancel(cmd.Context())
+	defer end()
+	reloads := p.reloads(ctx)
+	if isTerminal(p.Out) {
+		reloads = endWithTerminal(ctx, reloads, func() bool { return isTerminal(p.Out) }, end)
+	}
+	return app.Run(ctx, app.Config{
+		Streams:     p.streamsFile(cmd),
+		Embedded:    &app.Embedded{DataDir: filepath.Join(f.data, "nats"), Listen: f.nats},
+		Ingress:     &app.Ingress{Addr: f.http, Grace: devGrace},
+		Workers:     &app.Workers{Grace: devGrace},
+		ConsoleAddr: f.console,
+		Apply:       true,
+		LookupEnv:   lookup,
+		Reload:      reloads,
+		Logger:      log,
+		Version:     p.Version,
+		Started: func(a app.Addresses) {
+			hints{topology: t, addresses: a, streams: p.streams, data: f.data}.write(cmd.OutOrStdout())
+		},
+	})
+}
+
+// withDevSecret is lookup with devSecret in the place of a webhook secret that is not set.
+func withDevSecret(lookup func(string) (string, bool)) (wrapped func(string) (string, bool), assumed bool) {
+	if value, _ := lookup(secretVariable); value != "" {
+		return lookup, false
+	}
+	return func(name string) (string, bool) {
+		if name == secretVariable {
+			return devSecret, true
+		}
+		return lookup(name)
+	}, true
+}
+
+// reloads are requests to look at the configuration again; nil where nobody can ask.
+func (p *program) reloads(ctx context.Context) <-chan struct{} {
+	if p.Reload == nil {
+		return nil
+	}
+	return p.Reload(ctx)
+}
+
+// endWithTerminal passes requests to reload on, but ends the mesh if one came because its
+// terminal was closed: it would go on unseen and hold its ports.
+func endWithTerminal(ctx context.Context, asked <-chan struct{}, open func() bool, end func()) <-chan struct{} {
+	reloads := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-asked:
+			case <-ctx.Done():
+				return
+			}
+			if !open() {
+				end()
+				return
+			}
+			select {
+			case reloads <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return reloads
+}

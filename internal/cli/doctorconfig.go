@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+// boundFindings looks for streams that could fill the disk. A server whose disk ran full stays
+// broken after space is freed, until it is restarted; a full stream answers at once.
+func boundFindings(t *mesh.Topology) []finding {
+	var findings []finding
+	for _, s := range t.Streams {
+		if s.MaxBytes <= 0 && s.Storage == jetstream.FileStorage {
+			findings = append(findings, doubtful("stream "+s.Name, "has no max_bytes, so it can fill the disk",
+				"set max_bytes below the free space"))
+		}
+	}
+	return findings
+}
+
+// storedBytes is what the file streams may come to on one server, or on all with their replicas.
+func storedBytes(t *mesh.Topology, replicas bool) int64 {
+	var sum int64
+	for _, s := range t.Streams {
+		if s.Storage != jetstream.FileStorage || s.MaxBytes <= 0 {
+			continue
+		}
+		copies := int64(1)
+		if replicas {
+			copies = int64(max(s.Replicas, 1))
+		}
+		sum += s.MaxBytes * copies
+	}
+	return sum
+}
+
+// minSecretBytes is below what a secret can be found by trying.
+const minSecretBytes = 16
+
+// secretFindings never hold a secret.
+func secretFindings(t *mesh.Topology, lookup func(string) (string, bool)) []finding {
+	var findings []finding
+	for _, source := range t.Sources {
+		check := "secret " + source.Name
+		secrets, err := source.ResolveSecrets(lookup)
+		if err != nil {
+			findings = append(findings, broken(check, err, "set it: without it no event can be verified (genmesh dev alone has one of its own)"))
+			continue
+		}
+		weak := 0
+		for _, secret := range secrets {
+			if len(secret) < minSecretBytes {
+				weak++
+			}
+		}
+		if weak > 0 {
+			findings = append(findings, doubtful(check, fmt.Sprintf("%d of %s is shorter than %d bytes", weak,
+				plural(len(secrets), "secret"), minSecretBytes), "use a longer one, such as from openssl rand -hex 32"))
+			continue
+		}
+		findings = append(findings, good(check, "%s set", plural(len(secrets), "secret")))
+	}
+	return findings
+}
+
+// bytesText is a number of bytes for people.
+func bytesText(n int64) string {
+	const unit = 1024
+	value, suffix := float64(n), ""
+	for _, s := range []string{"Ki", "Mi", "Gi", "Ti", "Pi"} {
+		if value < unit {
+			break
+		}
+		value, suffix = value/unit, s
+	}
+	return fmt.Sprintf("%.4g %sB", value, suffix)
+}

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+const (
+	dialTimeout = 3 * time.Second
+	// expirySoon is when a certificate should have been renewed: automatic renewal is due weeks
+	// before the end.
+	expirySoon = 14 * 24 * time.Hour
+)
+
+// targetProbe looks whether a subscriber's target could be reached. It sends no event.
+func targetProbe(s mesh.Subscriber) probe {
+	return func(ctx context.Context) []finding {
+		check := "target " + s.Name
+		if s.Target == nil {
+			return []finding{good(check, "a handler in code")}
+		}
+		u, err := url.Parse(s.Target.URL)
+		if err != nil {
+			return []finding{broken(check, errors.New("is not a URL"), "correct it in streams.json")}
+		}
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		switch u.Scheme {
+		case "http":
+			return []finding{dialled(ctx, check, s.Target.Display(), hostPort(u, "80"))}
+		case "https":
+			return []finding{dialledTLS(ctx, check, s.Target.Display(), u)}
+		case "nats":
+			if u.Host != "" {
+				return []finding{dialled(ctx, check, s.Target.Display(), hostPort(u, "4222"))}
+			}
+		case "file":
+			return []finding{writable(check, u)}
+		}
+		return []finding{good(check, "%s", s.Target.Display())}
+	}
+}
+
+func hostPort(u *url.URL, port string) string {
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+const reachRemedy = "check the URL, DNS, the firewall and whether the target runs"
+
+func dialled(ctx context.Context, check, shown, address string) finding {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return broken(check, fmt.Errorf("%s: %w", shown, err), reachRemedy)
+	}
+	_ = conn.Close() // nothing was sent
+	return good(check, "%s takes connections", shown)
+}
+
+func dialledTLS(ctx context.Context, check, shown string, u *url.URL) finding {
+	dialer := tls.Dialer{Config: &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}}
+	conn, err := dialer.DialContext(ctx, "tcp", hostPort(u, "443"))
+	if err != nil {
+		return broken(check, fmt.Errorf("%s: %w", shown, err), reachRemedy)
+	}
+	defer conn.Close() // nothing was sent
+	peers := conn.(*tls.Conn).ConnectionState().PeerCertificates
+	if f := expiry(check, peers[0], time.Now()); f.Status != healthOK {
+		return f
+	}
+	return good(check, "%s takes connections; its certificate ends %s", shown, peers[0].NotAfter.Format(time.DateOnly))
+}
+
+func expiry(check string, certificate *x509.Certificate, now time.Time) finding {
+	end := certificate.NotAfter.Format(time.DateOnly)
+	switch left := certificate.NotAfter.Sub(now); {
+	case now.Before(certificate.NotBefore):
+		return broken(check, fmt.Errorf("the certificate is valid only from %s", certificate.NotBefore.Format(time.RFC3339)),
+			"check the clock, or use another certificate")
+	case left <= 0:
+		return broken(check, fmt.Errorf("the certificate ended %s", end), "renew it")
+	case left < expirySoon:
+		return doubtful(check, fmt.Sprintf("the certificate ends %s", end), "renew it")
+	}
+	return good(check, "the certificate ends %s", end)
+}
+
+// writable looks whether a file could be made in the folder of a file target, or in the nearest
+// folder above that exists.
+func writable(check string, u *url.URL) finding {
+	path := u.Path
+	if u.Opaque != "" {
+		path = u.Opaque
+	}
+	folder := filepath.Dir(filepath.FromSlash(path))
+	for !exists(folder) && filepath.Dir(folder) != folder {
+		folder = filepath.Dir(folder)
+	}
+	file, err := os.CreateTemp(folder, ".genmesh-doctor-*")
+	if err != nil {
+		return broken(check, fmt.Errorf("%s: %w", path, err), "let this user write there, or choose another file")
+	}
+	err = errors.Join(file.Close(), os.Remove(file.Name()))
+	if err != nil {
+		return broken(check, fmt.Errorf("%s: %w", path, err), "let this user write there, or choose another file")
+	}
+	return good(check, "%s can be written", path)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// certificateProbe looks at the certificate of the webhook server; "" is none.
+func certificateProbe(file string) probe {
+	const check = "certificate"
+	return func(context.Context) []finding {
+		if file == "" {
+			return nil
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return []finding{broken(check, err, "name the file with --tls-cert")}
+		}
+		block, _ := pem.Decode(data)
+		if block == nil || block.Type != "CERTIFICATE" {
+			return []finding{broken(check, fmt.Errorf("%s does not begin with a PEM certificate", file), "name the certificate, and not the key")}
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return []finding{broken(check, fmt.Errorf("%s: %w", file, err), "make the certificate anew")}
+		}
+		return []finding{expiry(check, certificate, time.Now())}
+	}
+}

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/genmesh/genmesh/internal/app"
+	"github.com/genmesh/genmesh/mesh"
+)
+
+// configError is a streams.json that is wrong, under the name that the user knows it by.
+type configError struct {
+	file     string
+	mistakes mesh.Mistakes
+}
+
+func (e *configError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s has %s", e.file, plural(len(e.mistakes), "mistake"))
+	for _, m := range e.mistakes {
+		fmt.Fprintf(&b, "\n%s:%d:%d: ", e.file, m.Line, m.Column)
+		if m.Path != "" {
+			b.WriteString(m.Path + ": ")
+		}
+		b.WriteString(m.Problem)
+		if m.Hint != "" {
+			b.WriteString("; " + m.Hint)
+		}
+	}
+	return b.String()
+}
+
+// topology reads and checks streams.json.
+func (p *program) topology(cmd *cobra.Command) (*mesh.Topology, error) {
+	name, data, err := p.readStreams(cmd)
+	if err != nil {
+		return nil, err
+	}
+	t, err := app.ParseStreams(data, p.LookupEnv)
+	var mistakes mesh.Mistakes
+	if errors.As(err, &mistakes) {
+		return nil, &configError{file: name, mistakes: mistakes}
+	}
+	return t, err
+}
+
+// readStreams is the content of streams.json and the name to call it by.
+func (p *program) readStreams(cmd *cobra.Command) (string, []byte, error) {
+	file := p.streamsFile(cmd)
+	f, err := os.Open(file.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && file.Fallback != nil:
+		return "(built-in) streams.json", file.Fallback, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil, fmt.Errorf("there is no %s; name the file with --streams", file.Path)
+	case err != nil:
+		return "", nil, err
+	}
+	defer f.Close() // only read
+	// One byte more than allowed, so that a file that is too large is found out.
+	data, err := io.ReadAll(io.LimitReader(f, mesh.MaxTopologyBytes+1))
+	if err != nil {
+		return "", nil, fmt.Errorf("read %s: %w", file.Path, err)
+	}
+	return file.Path, data, nil
+}
+
+// streamsFile falls back to the built-in configuration, unless the user named a file.
+func (p *program) streamsFile(cmd *cobra.Command) app.StreamsFile {
+	file := app.StreamsFile{Path: p.streams}
+	if !cmd.Flags().Changed("streams") {
+		file.Fallback = p.Streams
+	}
+	return file
+}

@@ -1,0 +1,44 @@
+package telemetry
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Printable is s as it may be shown in a terminal, on one line: control characters, invisible
+// formatting such as bidirectional overrides, and bytes that are no UTF-8 are escaped as in a
+// Go string. All else stays as it is.
+func Printable(s string) string {
+	if isPrintable(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if printableRune(r, size) {
+			b.WriteString(s[i : i+size])
+		} else {
+			quoted := strconv.Quote(s[i : i+size])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		i += size
+	}
+	return b.String()
+}
+
+func isPrintable(s string) bool {
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if !printableRune(r, size) {
+			return false
+		}
+		i += size
+	}
+	return true
+}
+
+func printableRune(r rune, size int) bool {
+	return unicode.IsPrint(r) && (r != utf8.RuneError || size > 1)
+}
