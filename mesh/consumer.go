@@ -35,30 +35,48 @@ const (
 	deliverPrefix = "_mesh.deliver."
 )
 
-// ReplaySubjects is the filter through which a dead letter is handed again to one subscriber:
-// "replay.<stream>.<subscriber>.>".
-func (s Subscriber) ReplaySubjects() string { return replayPrefix + s.Stream + "." + s.Name + ".>" }
+// Readers are all durable consumers of the mesh, each as a subscriber of the stream that it
+// reads: every subscriber is one, and one more that reads its replays.
+func (t *Topology) Readers() []Subscriber {
+	readers := slices.Clone(t.Subscribers)
+	for _, s := range t.Subscribers {
+		if r, ok := t.Replays(s); ok {
+			readers = append(readers, r)
+		}
+	}
+	return readers
+}
+
+// Replays is the subscriber as the reader of what is replayed to it alone: the subjects
+// "replay.<subscriber>.>" of the dead-letter stream. It is a consumer of its own, because a
+// second filter on the subscriber's would make the server search for each message: measured,
+// that costs four fifths of the deliveries.
+func (t *Topology) Replays(s Subscriber) (Subscriber, bool) {
+	dead, ok := t.StreamFor(deadSubjects)
+	s.Stream = dead.Name
+	s.FilterSubject, s.FilterSubjects = "", []string{replayPrefix + s.Name + ".>"}
+	s.DeliverPolicy, s.OptStartSeq, s.OptStartTime = jetstream.DeliverAllPolicy, 0, nil
+	s.ReplayPolicy, s.RateLimit, s.MemoryStorage = jetstream.ReplayInstantPolicy, 0, false
+	return s, ok
+}
 
 // DeliverSubject is where the server pushes the subscriber's events. It lies outside all
 // streams and belongs to no other consumer.
 func (s Subscriber) DeliverSubject() string { return deliverPrefix + s.Stream + "." + s.Name }
 
-// filters are the subscriber's own filters, or all of the stream's subjects.
-func (s Subscriber) filters(stream Stream) []string {
-	switch {
-	case len(s.FilterSubjects) > 0:
-		return s.FilterSubjects
-	case s.FilterSubject != "":
+// filters are the subscriber's own filters; none means everything.
+func (s Subscriber) filters() []string {
+	if s.FilterSubject != "" {
 		return []string{s.FilterSubject}
 	}
-	return stream.Subjects
+	return slices.Clone(s.FilterSubjects)
 }
 
-// ConsumerConfig is the durable push consumer that serves the subscriber from its stream.
+// ConsumerConfig is the durable push consumer that serves the subscriber.
 //
 // Backoff, heartbeat and flow control stay unset: the first replaces ack_wait, and the other
 // two raise false alarms or stall where a deliver group shares the subject.
-func (s Subscriber) ConsumerConfig(stream Stream) jetstream.ConsumerConfig {
+func (s Subscriber) ConsumerConfig() jetstream.ConsumerConfig {
 	metadata := maps.Clone(s.Metadata)
 	if metadata == nil {
 		metadata = map[string]string{}
@@ -79,7 +97,7 @@ func (s Subscriber) ConsumerConfig(stream Stream) jetstream.ConsumerConfig {
 		MaxAckPending:   s.MaxAckPending,
 		Replicas:        s.Replicas,
 		MemoryStorage:   s.MemoryStorage,
-		FilterSubjects:  append(slices.Clone(s.filters(stream)), s.ReplaySubjects()),
+		FilterSubjects:  s.filters(),
 		Metadata:        metadata,
 		PauseUntil:      s.PauseUntil,
 		DeliverSubject:  s.DeliverSubject(),
@@ -88,8 +106,8 @@ func (s Subscriber) ConsumerConfig(stream Stream) jetstream.ConsumerConfig {
 }
 
 // Config is the stream as plan and apply want it on the server: as streams.json has it, with
-// genmesh's mark, and with the replay subjects if a subscriber of t reads it.
-func (s Stream) Config(t *Topology) jetstream.StreamConfig {
+// genmesh's mark, and with the replay subjects if it is the dead-letter stream.
+func (s Stream) Config() jetstream.StreamConfig {
 	config := s.StreamConfig
 	config.Metadata = maps.Clone(config.Metadata)
 	if config.Metadata == nil {
@@ -99,22 +117,17 @@ func (s Stream) Config(t *Topology) jetstream.StreamConfig {
 	if r := config.RePublish; r != nil && r.Source == "" { // as the server reads it
 		config.RePublish = &jetstream.RePublish{Source: ">", Destination: r.Destination, HeadersOnly: r.HeadersOnly}
 	}
-	if t.hasSubscriber(s.Name) {
-		config.Subjects = append(slices.Clone(config.Subjects), replayPrefix+s.Name+".>")
+	if slices.ContainsFunc(s.Subjects, func(own string) bool { return SubjectCovers(own, deadSubjects) }) {
+		config.Subjects = append(slices.Clone(config.Subjects), replayPrefix+">")
 	}
 	return config
 }
 
-func (t *Topology) hasSubscriber(stream string) bool {
-	return slices.ContainsFunc(t.Subscribers, func(s Subscriber) bool { return s.Stream == stream })
-}
-
-// StreamFor is the stream that takes a subject, which may be a pattern; ReplaySubjects are
-// taken by the stream of their subscriber.
+// StreamFor is the stream that takes a subject, which may be a pattern.
 func (t *Topology) StreamFor(subject string) (Stream, bool) {
 	for _, s := range t.Streams {
 		covers := func(own string) bool { return SubjectCovers(own, subject) }
-		if slices.ContainsFunc(s.Config(t).Subjects, covers) {
+		if slices.ContainsFunc(s.Config().Subjects, covers) {
 			return s, true
 		}
 	}

@@ -70,10 +70,10 @@ const (
 )
 
 // msg is the dead letter as a message. Its id is the event's place and the subscriber, so that a
-// worker and the undertaker who both bury it bury it once.
+// worker and the undertaker who both bury it bury it once. The time is part of the place: a
+// stream that was deleted and made again counts from one.
 func (d DeadLetter) msg() *nats.Msg {
-	id := d.Subscriber + "." + d.Stream + "." + strconv.FormatUint(d.Sequence, 10)
-	m := d.Event.Msg(id)
+	m := d.Event.Msg(fmt.Sprintf("%s.%s.%d.%d", d.Subscriber, d.Stream, d.Sequence, d.Stored.UnixNano()))
 	m.Subject = deadPrefix + Token(d.Subscriber) + "." + Token(string(d.Reason)) + "." + Token(d.Interaction)
 	for header, value := range map[string]string{
 		headerDeadSubscriber: d.Subscriber,
@@ -159,9 +159,9 @@ func (r *headerReader) note(name string, err error) {
 	}
 }
 
-// replaySubject is where an event is published to go to one subscriber of its stream alone.
-func replaySubject(stream, subscriber, subject string) string {
-	return replayPrefix + stream + "." + subscriber + "." + subject
+// replaySubject is where an event is published to go to one subscriber alone.
+func replaySubject(subscriber, subject string) string {
+	return replayPrefix + subscriber + "." + subject
 }
 
 // originalSubject is the subject that a replayed event was first stored under.
@@ -169,7 +169,7 @@ func originalSubject(subject string) string {
 	if !strings.HasPrefix(subject, replayPrefix) {
 		return subject
 	}
-	parts := strings.SplitN(subject, ".", 4)
+	parts := strings.SplitN(subject, ".", 3)
 	return parts[len(parts)-1]
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,11 +16,14 @@ type DeadLetters struct {
 	stream string
 }
 
+// Stream is the name of the dead-letter stream.
+func (d *DeadLetters) Stream() string { return d.stream }
+
 // NewDeadLetters finds the dead-letter stream of t.
 func NewDeadLetters(js jetstream.JetStream, t *Topology) (*DeadLetters, error) {
-	stream, ok := t.StreamFor(deadPrefix + ">")
+	stream, ok := t.StreamFor(deadSubjects)
 	if !ok {
-		return nil, fmt.Errorf("no stream takes %s>", deadPrefix)
+		return nil, fmt.Errorf("no stream takes %s", deadSubjects)
 	}
 	return &DeadLetters{js: js, stream: stream.Name}, nil
 }
@@ -150,13 +152,14 @@ func (d *DeadLetters) Get(ctx context.Context, number uint64) (DeadLetter, error
 }
 
 // Replay hands the event of a dead letter to its subscriber again, and to no other: it is
-// published to the subscriber's replay subject in the stream that it came from, and then the
-// dead letter is discarded. The event keeps its identity and its attempts begin anew. Replaying
-// the same dead letter twice within the stream's duplicate window delivers once.
+// published to the subscriber's replay subject in the dead-letter stream, and then the dead
+// letter is discarded. The event keeps its identity and its attempts begin anew. Replaying the
+// same dead letter twice within the stream's duplicate window delivers once.
 func (d *DeadLetters) Replay(ctx context.Context, letter DeadLetter) error {
-	msg := letter.Event.Msg("#replay." + letter.Subscriber + "." + strconv.FormatUint(letter.Number, 10))
-	msg.Subject = replaySubject(letter.Stream, letter.Subscriber, letter.Subject)
-	if _, err := d.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(letter.Stream)); err != nil {
+	// The time tells a number of this stream from one of an earlier stream of the same name.
+	msg := letter.Event.Msg(fmt.Sprintf("#replay.%s.%d.%d", letter.Subscriber, letter.Number, letter.Buried.UnixNano()))
+	msg.Subject = replaySubject(letter.Subscriber, letter.Subject)
+	if _, err := d.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(d.stream)); err != nil {
 		return fmt.Errorf("replay dead letter %d to %s: %w", letter.Number, letter.Subscriber, err)
 	}
 	return d.Discard(ctx, letter.Number)

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,6 +82,7 @@ func TestApplyMakesWhatTheFileSaysOnce(t *testing.T) {
 	require.Equal(t, []string{
 		"create stream INTERACTIONS", "create stream DEAD_LETTERS", "create stream QUARANTINE", "create stream ADVISORIES",
 		"create consumer INTERACTIONS/crm", "create consumer INTERACTIONS/analytics", "create consumer INTERACTIONS/compliance",
+		"create consumer DEAD_LETTERS/crm", "create consumer DEAD_LETTERS/analytics", "create consumer DEAD_LETTERS/compliance",
 	}, steps(first))
 	require.Empty(t, first.Destructive())
 	require.NoError(t, first.Apply(context.Background(), js, false))
@@ -89,7 +92,8 @@ func TestApplyMakesWhatTheFileSaysOnce(t *testing.T) {
 	consumer, err := js.PushConsumer(context.Background(), "INTERACTIONS", "crm")
 	require.NoError(t, err)
 	config := consumer.CachedInfo().Config
-	assert.Equal(t, []string{"genesys.>", "replay.INTERACTIONS.crm.>"}, config.FilterSubjects)
+	assert.Empty(t, config.FilterSubjects)
+	assert.Empty(t, config.FilterSubject)
 	assert.Equal(t, "_mesh.deliver.INTERACTIONS.crm", config.DeliverSubject)
 	assert.Equal(t, "crm", config.DeliverGroup)
 	assert.Equal(t, jetstream.AckExplicitPolicy, config.AckPolicy)
@@ -99,9 +103,13 @@ func TestApplyMakesWhatTheFileSaysOnce(t *testing.T) {
 	assert.False(t, config.FlowControl)
 	assert.Equal(t, "crm", config.Metadata[mesh.MetadataSubscriber])
 
-	stream, err := js.Stream(context.Background(), "INTERACTIONS")
+	stream, err := js.Stream(context.Background(), "DEAD_LETTERS")
 	require.NoError(t, err)
-	assert.Equal(t, []string{"genesys.>", "replay.INTERACTIONS.>"}, stream.CachedInfo().Config.Subjects)
+	assert.Equal(t, []string{"dead.>", "replay.>"}, stream.CachedInfo().Config.Subjects)
+	consumer, err = js.PushConsumer(context.Background(), "DEAD_LETTERS", "crm")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"replay.crm.>"}, consumer.CachedInfo().Config.FilterSubjects)
+	assert.Equal(t, "_mesh.deliver.DEAD_LETTERS.crm", consumer.CachedInfo().Config.DeliverSubject)
 }
 
 func TestTwoProcessesApplyAtOnce(t *testing.T) {
@@ -194,8 +202,9 @@ func TestLossyStepsAreRefusedWithNumbers(t *testing.T) {
 			changed := edited(t, c.edit...)
 			plan := planned(t, changed, js)
 			require.Contains(t, steps(plan), c.step)
-			require.Len(t, plan.Destructive(), 1)
-			require.Contains(t, plan.Destructive()[0].Loses, c.loses)
+			i := slices.IndexFunc(plan.Destructive(), func(s mesh.Step) bool { return c.step == fmt.Sprintf("%s %s %s", s.Action, s.Kind, s.Name) })
+			require.GreaterOrEqual(t, i, 0)
+			require.Contains(t, plan.Destructive()[i].Loses, c.loses)
 
 			var refused *mesh.DestructiveError
 			err := plan.Apply(context.Background(), js, false)
@@ -205,7 +214,7 @@ func TestLossyStepsAreRefusedWithNumbers(t *testing.T) {
 			stream, err := js.Stream(context.Background(), "INTERACTIONS")
 			require.NoError(t, err)
 			require.EqualValues(t, 3, stream.CachedInfo().State.Msgs)
-			require.Len(t, planned(t, changed, js).Destructive(), 1, "what was refused is still to do")
+			require.Len(t, planned(t, changed, js).Destructive(), len(refused.Steps), "what was refused is still to do")
 			apply(t, changed, js)
 		})
 	}
@@ -398,7 +407,8 @@ func TestPlanReadsWell(t *testing.T) {
 	require.Contains(t, lines[2], "    ! loses: what is older than 24h; the stream holds 1 messages (")
 	require.Equal(t, "~ update consumer INTERACTIONS/crm", lines[3])
 	require.Equal(t, "    ack_wait  30s → 1m", lines[4])
-	require.Equal(t, "1 of 2 steps would destroy something: they need --allow-destroy.", lines[6])
+	require.Equal(t, "~ update consumer DEAD_LETTERS/crm", lines[5], "which reads what is replayed to crm")
+	require.Equal(t, "1 of 3 steps would destroy something: they need --allow-destroy.", lines[8])
 
 	raw, err := json.Marshal(plan.Steps[1])
 	require.NoError(t, err)

@@ -42,7 +42,7 @@ func (p *planner) read(ctx context.Context) error {
 }
 
 func (p *planner) stream(s Stream) {
-	wanted := s.Config(p.t)
+	wanted := s.Config()
 	wanted.Metadata[metadataFields] = setFields(reflect.ValueOf(wanted), wanted.Metadata)
 	step := Step{Action: Create, Kind: KindStream, Name: s.Name, stream: &wanted, replicas: s.Replicas}
 	info, exists := p.streams[s.Name]
@@ -82,7 +82,7 @@ func (p *planner) consumers(ctx context.Context, s Stream) error {
 		return err
 	}
 	replaced := slices.ContainsFunc(p.streamSteps, func(step Step) bool { return step.Name == s.Name && step.Action == Replace })
-	for _, sub := range p.t.Subscribers {
+	for _, sub := range p.t.Readers() {
 		if sub.Stream == s.Name {
 			p.consumer(s, sub, current[sub.Name], replaced)
 			delete(current, sub.Name)
@@ -123,7 +123,7 @@ func (p *planner) readConsumers(ctx context.Context, stream string) (map[string]
 
 // consumer plans one subscriber. info is nil if the server has no such consumer.
 func (p *planner) consumer(s Stream, sub Subscriber, info *jetstream.ConsumerInfo, replaced bool) {
-	wanted := sub.ConsumerConfig(s)
+	wanted := sub.ConsumerConfig()
 	wanted.Metadata[metadataFields] = setFields(reflect.ValueOf(wanted), wanted.Metadata)
 	step := Step{Action: Create, Kind: KindConsumer, Name: s.Name + "/" + sub.Name, consumer: &wanted, replicas: s.Replicas}
 	if info == nil || replaced {

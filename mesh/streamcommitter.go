@@ -27,6 +27,7 @@ type streamCommitter struct {
 	learned  chan streamFacts
 
 	facts    streamFacts
+	asked    bool // the server was asked for the facts, with whatever success
 	memory   *memory
 	underway map[string]*conversation // by the id of the key
 	ready    []*publication
@@ -157,7 +158,7 @@ func (s *streamCommitter) step(ctx, work context.Context) {
 	case <-stopping:
 		return
 	}
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && s.asked {
 		s.launch(work)
 	}
 }
@@ -311,6 +312,10 @@ func (s *streamCommitter) take() []publication {
 // learn takes over what the server says about the stream. A stream that was deleted and made
 // again has forgotten all, and so must the memory.
 func (s *streamCommitter) learn(f streamFacts) {
+	s.asked = true
+	if !f.known {
+		return
+	}
 	if !f.created.Equal(s.facts.created) || f.window != s.facts.window {
 		s.memory = newMemory(f.window)
 	}

@@ -32,28 +32,22 @@ func (s *streamCommitter) watchFacts(ctx context.Context) {
 	ticker := time.NewTicker(factsInterval)
 	defer ticker.Stop()
 	var last streamFacts
-	for {
-		if f, ok := s.readFacts(ctx, last); ok {
-			last = f
-			last.recent = nil
-			select {
-			case s.learned <- f:
-			case <-ctx.Done():
-				return
-			}
-		}
+	for ctx.Err() == nil {
+		last = s.lookAtStream(ctx, last)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return
 		}
 	}
 }
 
-func (s *streamCommitter) readFacts(ctx context.Context, last streamFacts) (streamFacts, bool) {
+// lookAtStream tells the committer what the server says now. Where that is not known, it says
+// that: commits meet the same trouble and report it.
+func (s *streamCommitter) lookAtStream(ctx context.Context, last streamFacts) streamFacts {
 	stream, err := s.js.Stream(ctx, s.stream)
 	if err != nil {
-		return last, false // commits meet the same trouble and report it
+		s.tell(ctx, streamFacts{})
+		return last
 	}
 	info := stream.CachedInfo()
 	f := streamFacts{
@@ -62,13 +56,24 @@ func (s *streamCommitter) readFacts(ctx context.Context, last streamFacts) (stre
 		window:  info.Config.Duplicates,
 		created: info.Created,
 	}
-	if f.created.Equal(last.created) {
-		return f, true
+	s.tell(ctx, f)
+	if !f.created.Equal(last.created) {
+		recent, err := readRecent(ctx, stream, info)
+		if err != nil && ctx.Err() == nil {
+			s.log.WithError(err).Warn("could not read the latest events back; the stream itself will tell duplicates")
+		}
+		withRecent := f
+		withRecent.recent = recent
+		s.tell(ctx, withRecent)
 	}
-	if f.recent, err = readRecent(ctx, stream, info); err != nil && ctx.Err() == nil {
-		s.log.WithError(err).Warn("could not read the latest events back; the stream itself will tell duplicates")
+	return f
+}
+
+func (s *streamCommitter) tell(ctx context.Context, f streamFacts) {
+	select {
+	case s.learned <- f:
+	case <-ctx.Done():
 	}
-	return f, true
 }
 
 // readRecent reads the headers of the latest events inside the duplicate window.

@@ -214,7 +214,6 @@ func TestMistakes(t *testing.T) {
 		"filter of nothing":         {[]string{inSubscriber, inSubscriber + `"filter_subject": "genesis.>",`}, `subscribers[0].filter_subject: "genesis.>" matches nothing`, "genesys.>"},
 		"overlapping filters":       {[]string{inSubscriber, inSubscriber + `"filter_subjects": ["genesys.*.a.>", "genesys.01.>"],`}, "subscribers[0].filter_subjects[1]: ", ""},
 		"both filters":              {[]string{inSubscriber, inSubscriber + `"filter_subject": "genesys.>", "filter_subjects": ["genesys.>"],`}, "subscribers[0].filter_subject: there are both", ""},
-		"filter that takes replays": {[]string{inSubscriber, inSubscriber + `"filter_subject": ">",`}, `subscribers[0].filter_subject: ">" also takes`, ""},
 		"too few deliveries":        {[]string{`"max_deliver": 9`, `"max_deliver": 6`}, "subscribers[0].max_deliver: 6 is not above max_attempts 6", "write 9"},
 		"endless deliveries":        {[]string{`"max_deliver": 9`, `"max_deliver": -1`}, "subscribers[0].max_deliver: -1 is not above", ""},
 		"hasty ack_wait":            {[]string{`"ack_wait": "30s"`, `"ack_wait": "500ms"`}, "subscribers[0].ack_wait: 500ms is out of range: 1s to 24h", ""},
@@ -336,7 +335,7 @@ func TestStreamForSubject(t *testing.T) {
 	require.NoError(t, err)
 	for subject, want := range map[string]string{
 		"genesys.00.interaction.call.1": "INTERACTIONS", "dead.>": "DEAD_LETTERS", "quarantine.>": "QUARANTINE",
-		"replay.INTERACTIONS.crm.x": "INTERACTIONS", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>": "ADVISORIES",
+		"replay.crm.genesys.x": "DEAD_LETTERS", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>": "ADVISORIES",
 		">": "", "crm.1": "",
 	} {
 		stream, ok := topology.StreamFor(subject)

@@ -114,11 +114,9 @@ func (c *checker) readable(at string, s *Subscriber, stream *Stream) {
 }
 
 func (c *checker) filters(at string, s *Subscriber, stream *Stream) {
-	switch own := s.filters(*stream); {
+	switch {
 	case s.FilterSubject != "" && len(s.FilterSubjects) > 0:
 		c.wrong(at+".filter_subject", "move it into filter_subjects", "there are both filter_subject and filter_subjects")
-	case len(own) == 0 && stream.Mirror == nil:
-		c.wrong(at+".filter_subjects", "say which subjects the subscriber reads", "missing: %s has no subjects of its own", s.Stream)
 	case len(s.FilterSubjects) > maxSubjects:
 		c.wrong(at+".filter_subjects", "", "%d filters; at most %d are allowed", len(s.FilterSubjects), maxSubjects)
 	case s.FilterSubject != "":
@@ -132,11 +130,6 @@ func (c *checker) filters(at string, s *Subscriber, stream *Stream) {
 
 func (c *checker) filter(at, filter string, before []string, stream *Stream) {
 	if !c.subject(at, filter) {
-		return
-	}
-	if SubjectsOverlap(filter, replayPrefix+">") {
-		c.wrong(at, `begin it with a source's name, such as "genesys.>", or leave the filters out to get all`,
-			"%q also takes the events that are replayed to others", filter)
 		return
 	}
 	if other := overlapping(filter, before); other != "" {

@@ -134,7 +134,7 @@ func TestAttemptsKeepTheirSchedule(t *testing.T) {
 		msg := new(receipt)
 		r.mu.Lock()
 		d := &delivery{event: mesh.Event{Source: "s", Interaction: "i", Sequence: 1}, msg: msg, delivered: 1, alive: time.Now()}
-		r.held[1] = d
+		r.held[d.place()] = d
 		r.enqueue(d)
 		r.mu.Unlock()
 		r.lanesRun.Wait()

@@ -19,10 +19,10 @@ const (
 	apiTimeout    = 5 * time.Second
 )
 
-// bind subscribes to the consumer and stays until ctx ends or the subscription is lost. It only
+// bind subscribes to the subscriber's consumer of a stream and stays until ctx ends or the subscription is lost. It only
 // binds: plan and apply make consumers.
-func (r *Runner) bind(ctx context.Context) error {
-	stream, durable := r.Subscriber.Stream, r.Subscriber.Name
+func (r *Runner) bind(ctx context.Context, stream string) error {
+	durable := r.Subscriber.Name
 	lookup, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	consumer, err := r.JetStream.PushConsumer(lookup, stream, durable)
@@ -85,8 +85,20 @@ func (r *Runner) watch(ctx context.Context, consumer jetstream.PushConsumer, sub
 		if unbound == 2 {
 			return fmt.Errorf("%w: the server does not know of it", errRebind)
 		}
-		r.metrics.lag.Set(float64(info.NumPending) + float64(info.NumAckPending))
+		r.noteLag(info)
 	}
+}
+
+// noteLag counts what the consumers of all streams still have to settle.
+func (r *Runner) noteLag(info *jetstream.ConsumerInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lag[info.Stream] = info.NumPending + uint64(info.NumAckPending)
+	sum := uint64(0)
+	for _, lag := range r.lag {
+		sum += lag
+	}
+	r.metrics.lag.Set(float64(sum))
 }
 
 func (r *Runner) info(ctx context.Context, consumer jetstream.PushConsumer) (*jetstream.ConsumerInfo, error) {

@@ -15,8 +15,7 @@ func (r *Runner) deliver(d *delivery) *time.Duration {
 	if r.isLastDelivery(d) {
 		// Whoever had it before died with it or gave it back. The last delivery is kept for the
 		// burial, so that nothing ends without a trace.
-		r.bury(d, mesh.DeadAbandoned, errors.New("its deliveries are used up: workers died with it or gave it back"))
-		return nil
+		return r.bury(d, mesh.DeadAbandoned, errors.New("its deliveries are used up: workers died with it or gave it back"))
 	}
 	for {
 		if !r.gate.pass(r.leaving) {
@@ -34,8 +33,7 @@ func (r *Runner) deliver(d *delivery) *time.Duration {
 			return nil
 		case Refuse:
 			r.metrics.outcome(outcomeRejected)
-			r.bury(d, mesh.DeadRejected, err)
-			return nil
+			return r.bury(d, mesh.DeadRejected, err)
 		case Wait:
 			r.metrics.outcome(outcomeWaits)
 			d.attempts--
@@ -43,8 +41,7 @@ func (r *Runner) deliver(d *delivery) *time.Duration {
 		case Retry:
 			r.metrics.outcome(outcomeFailed)
 			if r.spent(d) >= r.Subscriber.MaxAttempts {
-				r.bury(d, mesh.DeadExhausted, err)
-				return nil
+				return r.bury(d, mesh.DeadExhausted, err)
 			}
 			delay := delayBefore(r.Subscriber.Backoff, d.attempts)
 			r.explain(d, err).WithField("retry_in", delay.String()).Warn("the target failed; the event is tried again")
@@ -107,25 +104,20 @@ func (r *Runner) shut(after time.Duration, err error) {
 const buryWait = time.Second
 
 // bury makes the event a dead letter. The event is let go only after the dead letter is stored;
-// while the dead-letter stream refuses, the event stays in hand.
-func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) {
+// while the dead-letter stream refuses, the event stays in hand, until the runner has to end and
+// gives it back. It returns the delay of the latter, or nil.
+func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) *time.Duration {
 	letter := r.letter(d, reason, cause)
-	for refused := false; ; {
+	for refused := false; ; refused = true {
 		err := r.DeadLetters.Bury(r.working, letter)
 		if err == nil {
 			break
 		}
-		if r.working.Err() != nil {
-			r.giveBack(d, buryWait)
-			return
-		}
-		if !refused {
+		if !refused && r.working.Err() == nil {
 			r.explain(d, err).Error("the dead letter can't be stored; the event is kept until it can")
-			refused = true
 		}
 		if !sleep(r.working, buryWait) {
-			r.giveBack(d, buryWait)
-			return
+			return r.back(d, buryWait)
 		}
 	}
 	r.metrics.dead(reason)
@@ -133,6 +125,7 @@ func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) {
 		"reason": reason, "attempts": letter.Attempts, "status": letter.Status,
 	}).Error("dead letter: look at it with genmesh dead list")
 	r.terminate(d, reason)
+	return nil
 }
 
 func (r *Runner) letter(d *delivery, reason mesh.DeadReason, cause error) mesh.DeadLetter {

@@ -23,6 +23,18 @@ type delivery struct {
 	first    time.Time
 }
 
+// place identifies an event. Stream and sequence alone would not: a stream that was deleted and
+// made again counts from one.
+type place struct {
+	stream   string
+	sequence uint64
+	stored   int64 // Unix nanoseconds
+}
+
+func (d *delivery) place() place {
+	return place{d.event.Stream, d.event.Sequence, d.event.Stored.UnixNano()}
+}
+
 // lane is the events of one interaction, in stored order. One goroutine serves it while it is
 // not empty, so that a waiting retry keeps the later ones behind it and nobody else.
 type lane struct {
@@ -40,21 +52,21 @@ func (r *Runner) take(msg jetstream.Msg) {
 		r.log.WithError(err).WithField("subject", msg.Subject()).Error("a message without JetStream metadata is ignored")
 		return
 	}
-	sequence := meta.Sequence.Stream
+	at := place{meta.Stream, meta.Sequence.Stream, meta.Timestamp.UnixNano()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if d := r.held[sequence]; d != nil {
+	if d := r.held[at]; d != nil {
 		// The server lost sight of it and sent it again: it is in hand already.
 		d.msg, d.delivered, d.alive = msg, meta.NumDelivered, time.Now()
 		return
 	}
-	if r.finished.has(sequence) {
+	if r.finished.has(at) {
 		r.settled(msg.Ack()) // our first acknowledgement was lost
 		return
 	}
 	event, err := mesh.ParseStored(msg)
 	d := &delivery{event: event, msg: msg, delivered: meta.NumDelivered, alive: time.Now()}
-	r.held[sequence] = d
+	r.held[at] = d
 	r.metrics.held.Inc()
 	if err != nil {
 		r.lanesRun.Go(func() { r.refuseUnreadable(d, err) })
@@ -79,7 +91,7 @@ func (r *Runner) enqueue(d *delivery) {
 // laneKey is what orders an event: its interaction, or nothing but itself if it has none.
 func laneKey(e mesh.Event) string {
 	if e.Interaction == "" {
-		return e.Source + "\x00\x00" + strconv.FormatUint(e.Sequence, 10)
+		return e.Stream + "\x00\x00" + strconv.FormatUint(e.Sequence, 10)
 	}
 	return e.Source + "\x00" + e.Interaction
 }
@@ -110,10 +122,10 @@ func (r *Runner) runLane(l *lane) {
 func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.held, d.event.Sequence)
+	delete(r.held, d.place())
 	if isFinished {
-		r.finished.add(d.event.Sequence)
-		r.lastAck = d.msg.Reply()
+		r.finished.add(d.place())
+		r.lastAck[d.event.Stream] = d.msg.Reply()
 	}
 	r.metrics.held.Dec()
 	return d.msg
@@ -180,21 +192,21 @@ func (r *Runner) stale(now time.Time, age time.Duration) []jetstream.Msg {
 // finished remembers, bounded, the latest events that are done, so that a lost acknowledgement
 // does not bring the target the same event again.
 type finished struct {
-	sequences *simplelru.LRU[uint64, struct{}]
+	places *simplelru.LRU[place, struct{}]
 }
 
 const maxFinished = 16_384
 
 func newFinished() *finished {
-	sequences, err := simplelru.NewLRU[uint64, struct{}](maxFinished, nil)
+	places, err := simplelru.NewLRU[place, struct{}](maxFinished, nil)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &finished{sequences}
+	return &finished{places}
 }
 
-func (f *finished) add(sequence uint64)      { f.sequences.Add(sequence, struct{}{}) }
-func (f *finished) has(sequence uint64) bool { return f.sequences.Contains(sequence) }
+func (f *finished) add(p place)      { f.places.Add(p, struct{}{}) }
+func (f *finished) has(p place) bool { return f.places.Contains(p) }
 
 // sleep waits; false means that ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {

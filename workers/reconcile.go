@@ -31,24 +31,29 @@ type reconciler struct {
 func (u *Undertaker) reconcile(ctx context.Context, log logrus.FieldLogger) {
 	r := reconciler{js: u.JetStream, metrics: u.Metrics, log: log, before: map[string]int{}, reported: map[string]bool{}}
 	for sleep(ctx, reconcileInterval) {
-		for _, s := range u.Topology().Subscribers {
-			r.check(ctx, s)
+		stranded := map[string]int{}
+		for _, s := range u.Topology().Readers() {
+			n, err := countStranded(ctx, r.js, s)
+			if err == nil { // the runner reports a consumer that is away
+				stranded[s.Name] += n
+			}
 		}
+		r.judge(stranded)
 	}
 }
 
-func (r *reconciler) check(ctx context.Context, s mesh.Subscriber) {
-	stranded, err := countStranded(ctx, r.js, s)
-	if err != nil {
-		return // the runner reports a consumer that is away
+// judge reports the subscribers that had stranded events at the last look and still have.
+func (r *reconciler) judge(stranded map[string]int) {
+	for subscriber, now := range stranded {
+		lasting := min(now, r.before[subscriber])
+		r.metrics.stranded.WithLabelValues(subscriber).Set(float64(lasting))
+		if lasting > 0 && !r.reported[subscriber] {
+			r.log.WithFields(logrus.Fields{"subscriber": subscriber, "events": lasting}).
+				Error("events ended without a word and without a dead letter: compare the subscriber's records with the stream")
+		}
+		r.reported[subscriber] = lasting > 0
 	}
-	lasting := min(stranded, r.before[s.Name])
-	r.metrics.stranded.WithLabelValues(s.Name).Set(float64(lasting))
-	if lasting > 0 && !r.reported[s.Name] {
-		r.log.WithFields(logrus.Fields{"subscriber": s.Name, "stream": s.Stream, "events": lasting}).
-			Error("events ended without a word and without a dead letter: compare the subscriber's records with the stream")
-	}
-	r.before[s.Name], r.reported[s.Name] = stranded, lasting > 0
+	r.before = stranded
 }
 
 // countStranded counts the events that used up their deliveries and were not settled since.

@@ -3,6 +3,8 @@ package workers
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,12 +22,15 @@ type Burier interface {
 
 // Options is what a Runner needs.
 type Options struct {
-	JetStream   jetstream.JetStream
-	Subscriber  mesh.Subscriber
-	Handler     Handler
-	DeadLetters Burier
-	Logger      logrus.FieldLogger
-	Metrics     *Metrics
+	JetStream  jetstream.JetStream
+	Subscriber mesh.Subscriber
+	// ReplayStream is where dead letters are replayed to the subscriber: see
+	// mesh.Topology.Replays. With "" the runner serves no replays.
+	ReplayStream string
+	Handler      Handler
+	DeadLetters  Burier
+	Logger       logrus.FieldLogger
+	Metrics      *Metrics
 	// Grace is how long a runner that was told to end goes on with the events that it holds,
 	// before it gives them back. Default 15 s.
 	Grace time.Duration
@@ -33,8 +38,8 @@ type Options struct {
 
 const defaultGrace = 15 * time.Second
 
-// Runner serves one subscriber: it takes events from the subscriber's durable push consumer and
-// brings each to its end.
+// Runner serves one subscriber: it takes events from the subscriber's durable push consumer, and
+// replays from another, and brings each to its end.
 //
 // It holds an event from its arrival until its fate is settled, retries included, and keeps it
 // alive at the server meanwhile. So the events of one interaction, which wait behind each other
@@ -48,11 +53,12 @@ type Runner struct {
 	slots   chan struct{}
 
 	mu       sync.Mutex
-	held     map[uint64]*delivery // by stream sequence
+	held     map[place]*delivery
 	lanes    map[string]*lane
 	finished *finished
 	lanesRun sync.WaitGroup
-	lastAck  string // where the newest acknowledgement went
+	lag      map[string]uint64 // by stream, as last seen
+	lastAck  map[string]string // where the newest acknowledgement went, by stream
 
 	// leaving ends when the runner shall take on nothing new; working when it shall stop.
 	leaving context.Context
@@ -73,8 +79,10 @@ func NewRunner(o Options) *Runner {
 		metrics:  o.Metrics.of(s.Name),
 		gate:     gate{backoff: s.Backoff},
 		slots:    make(chan struct{}, s.MaxInFlight),
-		held:     make(map[uint64]*delivery),
+		held:     make(map[place]*delivery),
 		lanes:    make(map[string]*lane),
+		lag:      make(map[string]uint64),
+		lastAck:  make(map[string]string),
 		finished: newFinished(),
 	}
 }
@@ -94,7 +102,13 @@ func (r *Runner) Run(ctx context.Context) error {
 		defer close(keeper)
 		r.keepAlive()
 	}()
-	r.serve(ctx)
+	var serving sync.WaitGroup
+	for _, stream := range []string{r.Subscriber.Stream, r.ReplayStream} {
+		if stream != "" {
+			serving.Go(func() { r.serve(ctx, stream) })
+		}
+	}
+	serving.Wait()
 	grace := time.AfterFunc(r.Grace, stop)
 	defer grace.Stop()
 	r.lanesRun.Wait()
@@ -108,21 +122,21 @@ func (r *Runner) Run(ctx context.Context) error {
 // waiting: what it has not taken in when it stops with us it would deliver again.
 func (r *Runner) confirm() {
 	r.mu.Lock()
-	last := r.lastAck
+	last := slices.Collect(maps.Values(r.lastAck))
 	r.mu.Unlock()
-	if last == "" {
-		return
-	}
-	if _, err := r.JetStream.Conn().Request(last, []byte("+ACK"), apiTimeout); err != nil {
-		r.log.WithError(err).Debug("the last acknowledgements are not confirmed")
+	for _, subject := range last {
+		if _, err := r.JetStream.Conn().Request(subject, []byte("+ACK"), apiTimeout); err != nil {
+			r.log.WithError(err).Debug("the last acknowledgements are not confirmed")
+		}
 	}
 }
 
-// serve binds the consumer, again and again, until ctx ends. Each loss is logged once.
-func (r *Runner) serve(ctx context.Context) {
+// serve binds the subscriber's consumer of a stream, again and again, until ctx ends. Each loss
+// is logged once.
+func (r *Runner) serve(ctx context.Context, stream string) {
 	var last string
 	for ctx.Err() == nil {
-		err := r.bind(ctx)
+		err := r.bind(ctx, stream)
 		if ctx.Err() != nil {
 			return
 		}

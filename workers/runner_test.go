@@ -62,7 +62,7 @@ func newMill(t *testing.T, crm string) *mill {
 func (m *mill) run(h workers.HandlerFunc) (stop func()) {
 	m.t.Helper()
 	runner := workers.NewRunner(workers.Options{
-		JetStream: m.server.JetStream(), Subscriber: m.topology.Subscribers[0], Handler: h,
+		JetStream: m.server.JetStream(), Subscriber: m.topology.Subscribers[0], ReplayStream: m.letters.Stream(), Handler: h,
 		DeadLetters: m.letters, Logger: meshtest.Quiet(), Metrics: workers.NewMetrics(nil), Grace: 2 * time.Second,
 	})
 	ctx, cancel := context.WithCancel(m.t.Context())
@@ -501,4 +501,26 @@ func TestLastDeliveryIsKeptForTheBurial(t *testing.T) {
 	require.Len(t, m.dead(), 1)
 	assert.Equal(t, mesh.DeadAbandoned, m.dead()[0].Reason)
 	assert.Equal(t, seq, m.dead()[0].Sequence)
+}
+
+// A stream that is made again counts its events from one again; none of the new ones may be
+// taken for an old one.
+func TestStreamMadeAgainIsServedFromItsFirstEvent(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error { g.add(e); return nil })
+	for i := range 10 {
+		m.publish("old", i)
+	}
+	g.await(t, 10)
+	m.settled()
+	config := m.config("INTERACTIONS")
+	require.NoError(t, m.js.DeleteStream(t.Context(), "INTERACTIONS"))
+	_, err := m.js.CreateStream(t.Context(), config)
+	require.NoError(t, err)
+	meshtest.Apply(t, m.js, m.topology)
+	for i := range 10 {
+		m.publish("new", i)
+	}
+	require.Eventually(t, func() bool { return len(g.bodies("new")) == 10 }, 20*time.Second, 20*time.Millisecond)
 }

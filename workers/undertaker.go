@@ -155,7 +155,7 @@ func (u *Undertaker) settle(a advisory) error {
 
 // serves reports whether an advisory is about a subscriber of ours.
 func (u *Undertaker) serves(a advisory) bool {
-	for _, s := range u.Topology().Subscribers {
+	for _, s := range u.Topology().Readers() {
 		if s.Name == a.Consumer && s.Stream == a.Stream {
 			return true
 		}

@@ -139,7 +139,7 @@ func (f *fleet) serve(ctx context.Context, s mesh.Subscriber, letters *mesh.Dead
 		return fmt.Errorf("subscriber %s: %w", s.Name, err)
 	}
 	runner := workers.NewRunner(workers.Options{
-		JetStream: f.js, Subscriber: s, Handler: target, DeadLetters: letters,
+		JetStream: f.js, Subscriber: s, ReplayStream: letters.Stream(), Handler: target, DeadLetters: letters,
 		Logger: f.log, Metrics: f.metrics, Grace: f.grace,
 	})
 	// Its own context: follow and Run's end stop it, in the fleet's order.

@@ -170,11 +170,11 @@ func TestApplyNamesARefusedDeletion(t *testing.T) {
 
 	result := parsed[applied](t, run(t, append(at, "apply", "-o", "json")...))
 	assert.Empty(t, result.Done)
-	assert.Len(t, result.Refused, 1)
+	assert.Len(t, result.Refused, 2)
 
 	o = run(t, append(at, "apply", "--allow-destroy")...)
 	assert.Equal(t, exitOK, o.code, o.err)
-	assert.Equal(t, "deleted consumer INTERACTIONS/compliance\n", o.out)
+	assert.Equal(t, "deleted consumer DEAD_LETTERS/compliance\ndeleted consumer INTERACTIONS/compliance\n", o.out)
 }
 
 func FuzzRedactedNeverShowsAPassword(f *testing.F) {

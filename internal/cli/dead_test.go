@@ -134,11 +134,11 @@ func TestDeadReplayHandsTheEventToItsSubscriberAgain(t *testing.T) {
 	assert.Equal(t, "replayed 2 dead letters\n", o.out)
 	assert.Len(t, g.numbers(t), 28)
 
-	stream, err := g.js.Stream(t.Context(), "INTERACTIONS")
+	stream, err := g.js.Stream(t.Context(), "DEAD_LETTERS")
 	require.NoError(t, err)
-	last, err := stream.GetLastMsgForSubject(t.Context(), "replay.INTERACTIONS.crm.>")
+	last, err := stream.GetLastMsgForSubject(t.Context(), "replay.crm.>")
 	require.NoError(t, err)
-	assert.Equal(t, "replay.INTERACTIONS.crm.genesys.07.interaction.call.call-2", last.Subject)
+	assert.Equal(t, "replay.crm.genesys.07.interaction.call.call-2", last.Subject)
 
 	o = g.run(t, "replay", "--subscriber", "crm", "--limit", "20", "--yes", "-o", "json")
 	require.Equal(t, exitOK, o.code, o.err)
