@@ -3,6 +3,8 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -230,4 +232,25 @@ func TestRestartGoesOnWhereItWas(t *testing.T) {
 	began := time.Now()
 	p.stop()
 	assert.Less(t, time.Since(began), 10*time.Second, "a waiting retry does not keep a process from ending")
+}
+
+// logrotate moves the file away and says so.
+func TestFileTargetIsOpenedAgainWhenAsked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "compliance.ndjson")
+	p := startDev(t, streams(fmt.Sprintf(`{"name": "compliance", "stream": "INTERACTIONS", "target": {"url": "file:%s"}}`, path)))
+	lines := func(path string) func() bool {
+		return func() bool {
+			raw, err := os.ReadFile(path)
+			return err == nil && strings.Count(string(raw), "\n") == 1
+		}
+	}
+	p.send(event("1", 1))
+	require.Eventually(t, lines(path), 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, os.Rename(path, path+".1"))
+	p.reload <- struct{}{}
+	p.awaitLog("streams.json is in force", 1)
+
+	p.send(event("2", 1))
+	require.Eventually(t, lines(path), 10*time.Second, 5*time.Millisecond)
+	assert.True(t, lines(path+".1")())
 }
