@@ -61,11 +61,20 @@ func (j *journal) refused(source string, r *http.Request, e *Error) {
 	}
 }
 
+// taken logs an event that was stored: one in quarantine as a warning, for somebody has to look
+// at it, any other for debugging only.
 func (j *journal) taken(source string, a answer) {
-	j.log.WithFields(logrus.Fields{
+	log := j.log.WithFields(logrus.Fields{
 		"source": source, "status": a.Status, "reason": a.Reason,
 		"interaction": a.Interaction, "stream": a.Stream, "sequence": a.Sequence,
-	}).Debug("request answered")
+	})
+	if a.Status != statusQuarantined {
+		log.Debug("request answered")
+		return
+	}
+	if held, ok := j.occasion(source, a.Reason).allow(); ok {
+		log.WithField("unlogged", held).Warn("an event went into quarantine")
+	}
 }
 
 func (j *journal) occasion(source, reason string) *occasional {

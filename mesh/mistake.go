@@ -112,7 +112,8 @@ func didYouMean(wrong string, candidates []string) string {
 	if len(candidates) == 0 {
 		return ""
 	}
-	return "known are " + strings.Join(candidates, ", ")
+	named := slices.DeleteFunc(slices.Clone(candidates), func(s string) bool { return s == "" })
+	return "known are " + strings.Join(named, ", ")
 }
 
 // editDistance is how many characters must be changed, added, left out or swapped with their

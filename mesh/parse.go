@@ -34,7 +34,7 @@ func ParseTopology(data []byte, opts ParseOptions) (*Topology, error) {
 	d.decode(root, reflect.ValueOf(t).Elem(), "")
 	if root.kind == kindObject {
 		t.fillDefaults()
-		c := checker{report: r, t: t, opts: opts, places: d.places}
+		c := checker{report: r, t: t, opts: opts, places: d.places, files: map[string]string{}}
 		c.topology()
 	}
 	if err := r.err(); err != nil {
@@ -86,7 +86,7 @@ func (d *decoder) applyPreset(source *node, name string, at int64, path string, 
 const (
 	defaultMaxBodyBytes          = 512 << 10
 	defaultMaxInFlight           = 4096
-	defaultAckWait               = Duration(30 * time.Second)
+	defaultAckWait               = Duration(10 * time.Second)
 	defaultMaxAttempts           = 6
 	defaultSpareDeliveries       = 3
 	defaultMaxAckPending         = 256
@@ -105,7 +105,8 @@ func (t *Topology) fillDefaults() {
 	}
 	for i := range t.Streams {
 		setDefault(&t.Streams[i].Replicas, 1)
-		dropServerMetadata(t.Streams[i].Metadata)
+		dropWritten(t.Streams[i].Metadata)
+		t.Streams[i].Subjects = dropReplays(t.Streams[i].Subjects)
 	}
 	for i := range t.Subscribers {
 		t.Subscribers[i].fillDefaults()
@@ -130,7 +131,7 @@ func (s *Subscriber) fillDefaults() {
 	setDefault(&s.Backoff.Factor, defaultBackoffFactor)
 	setDefault(&s.Backoff.Max, max(defaultBackoffMax, s.Backoff.Base))
 	setDefault(&s.Backoff.Jitter, "none")
-	dropServerMetadata(s.Metadata)
+	dropWritten(s.Metadata)
 	if s.Target != nil {
 		setDefault(&s.Target.Timeout, defaultTimeout)
 		if strings.HasPrefix(s.Target.URL, "file:") {
@@ -146,14 +147,22 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// serverMetadata begins the metadata keys that the server writes; they come in with what
-// "nats stream info" prints.
-const serverMetadata = "_nats."
-
-func dropServerMetadata(metadata map[string]string) {
+// dropWritten drops the metadata keys that the server and genmesh write themselves: they come in
+// with what "nats stream info" prints.
+func dropWritten(metadata map[string]string) {
 	for key := range metadata {
-		if strings.HasPrefix(key, serverMetadata) {
+		own := key == MetadataManaged || key == MetadataSubscriber || key == metadataFields ||
+			strings.HasPrefix(key, metadataResume)
+		if own || strings.HasPrefix(key, "_nats.") {
 			delete(metadata, key)
 		}
 	}
+}
+
+// dropReplays drops the subject that genmesh adds to the dead-letter stream, likewise.
+func dropReplays(subjects []string) []string {
+	if !slices.Contains(subjects, deadSubjects) {
+		return subjects
+	}
+	return slices.DeleteFunc(subjects, func(s string) bool { return s == replayPrefix+">" })
 }

@@ -145,17 +145,17 @@ func TestHarmlessEditsUpdate(t *testing.T) {
 		"message TTL":               {`"discard": "new",`, `"discard": "new", "subject_delete_marker_ttl": "1h",`},
 		"empty placement":           {`"discard": "new",`, `"discard": "new", "placement": {"cluster": ""},`},
 		"deny delete":               {`"discard": "new",`, `"discard": "new", "deny_delete": true,`},
-		"ack_wait":                  {`"ack_wait": "30s"`, `"ack_wait": "31s"`},
+		"ack_wait":                  {`"ack_wait": "10s"`, `"ack_wait": "31s"`},
 		"more attempts":             {`"max_deliver": 9`, `"max_deliver": 10`},
-		"filters":                   {`"ack_wait": "30s"`, `"filter_subjects": ["genesys.*.a.>", "genesys.*.b.>"], "ack_wait": "30s"`},
-		"one filter":                {`"ack_wait": "30s"`, `"filter_subject": "genesys.*.a.>", "ack_wait": "30s"`},
-		"rate limit":                {`"ack_wait": "30s"`, `"rate_limit_bps": 1000000, "ack_wait": "30s"`},
-		"sampling":                  {`"ack_wait": "30s"`, `"sample_freq": "10%", "ack_wait": "30s"`},
-		"pause":                     {`"ack_wait": "30s"`, `"pause_until": "2999-01-01T00:00:00Z", "ack_wait": "30s"`},
-		"pause that is over":        {`"ack_wait": "30s"`, `"pause_until": "1999-01-01T00:00:00Z", "ack_wait": "30s"`},
-		"subscriber metadata":       {`"ack_wait": "30s"`, `"metadata": {"team": "voice"}, "ack_wait": "30s"`},
-		"replicas of the consumer":  {`"ack_wait": "30s"`, `"num_replicas": 1, "ack_wait": "30s"`},
-		"start of a subscriber":     {`"ack_wait": "30s"`, `"deliver_policy": "new", "ack_wait": "30s"`},
+		"filters":                   {`"ack_wait": "10s"`, `"filter_subjects": ["genesys.*.a.>", "genesys.*.b.>"], "ack_wait": "10s"`},
+		"one filter":                {`"ack_wait": "10s"`, `"filter_subject": "genesys.*.a.>", "ack_wait": "10s"`},
+		"rate limit":                {`"ack_wait": "10s"`, `"rate_limit_bps": 1000000, "ack_wait": "10s"`},
+		"sampling":                  {`"ack_wait": "10s"`, `"sample_freq": "10%", "ack_wait": "10s"`},
+		"pause":                     {`"ack_wait": "10s"`, `"pause_until": "2999-01-01T00:00:00Z", "ack_wait": "10s"`},
+		"pause that is over":        {`"ack_wait": "10s"`, `"pause_until": "1999-01-01T00:00:00Z", "ack_wait": "10s"`},
+		"subscriber metadata":       {`"ack_wait": "10s"`, `"metadata": {"team": "voice"}, "ack_wait": "10s"`},
+		"replicas of the consumer":  {`"ack_wait": "10s"`, `"num_replicas": 1, "ack_wait": "10s"`},
+		"start of a subscriber":     {`"ack_wait": "10s"`, `"deliver_policy": "new", "ack_wait": "10s"`},
 		"target of the process":     {`"url": "${CRM_URL:-log:}"`, `"url": "https://crm.example.com/"`},
 		"in flight of the process":  {`"max_in_flight": 32`, `"max_in_flight": 31`},
 		"one more subscriber":       {`"subscribers": [`, `"subscribers": [{"name": "billing", "stream": "INTERACTIONS"},`},
@@ -191,7 +191,7 @@ func TestLossyStepsAreRefusedWithNumbers(t *testing.T) {
 			"replace stream INTERACTIONS", "the server can't change storage: the stream is made anew without its 3 messages"},
 		"renamed subscriber": {[]string{`"name": "crm"`, `"name": "crm2"`}, "delete consumer INTERACTIONS/crm",
 			"3 messages were not delivered yet and 0 not acknowledged"},
-		"replay policy": {[]string{`"ack_wait": "30s"`, `"replay_policy": "original", "ack_wait": "30s"`},
+		"replay policy": {[]string{`"ack_wait": "10s"`, `"replay_policy": "original", "ack_wait": "10s"`},
 			"replace consumer INTERACTIONS/crm", "a change of replay_policy needs a new consumer"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,7 +272,7 @@ func TestSubjectMovesFromOneStreamToAnother(t *testing.T) {
 
 func TestReplacedConsumerGoesOnWhereItWas(t *testing.T) {
 	js, ctx := meshtest.Start(t).JetStream(), context.Background()
-	start := edited(t, `"ack_wait": "30s"`, `"deliver_policy": "new", "ack_wait": "30s"`)
+	start := edited(t, `"ack_wait": "10s"`, `"deliver_policy": "new", "ack_wait": "10s"`)
 	apply(t, start, js)
 	publish(t, js, "genesys.00.interaction.call.1", 5)
 	got := make(chan jetstream.Msg, 10)
@@ -297,7 +297,7 @@ func TestReplacedConsumerGoesOnWhereItWas(t *testing.T) {
 	running.Stop()
 	<-running.Closed()
 
-	changed := edited(t, `"ack_wait": "30s"`, `"deliver_policy": "new", "replay_policy": "original", "ack_wait": "30s"`)
+	changed := edited(t, `"ack_wait": "10s"`, `"deliver_policy": "new", "replay_policy": "original", "ack_wait": "10s"`)
 	plan := planned(t, changed, js)
 	require.Equal(t, []string{"replace consumer INTERACTIONS/crm"}, steps(plan))
 	require.Contains(t, plan.Steps[0].Loses, "the attempts of 3 unacknowledged messages")
@@ -318,9 +318,9 @@ func (crashing) CreatePushConsumer(context.Context, string, jetstream.ConsumerCo
 
 func TestReplacementThatDiesHalfwaySkipsNothing(t *testing.T) {
 	js, ctx := meshtest.Start(t).JetStream(), context.Background()
-	apply(t, edited(t, `"ack_wait": "30s"`, `"deliver_policy": "new", "ack_wait": "30s"`), js)
+	apply(t, edited(t, `"ack_wait": "10s"`, `"deliver_policy": "new", "ack_wait": "10s"`), js)
 	publish(t, js, "genesys.00.interaction.call.1", 3)
-	changed := edited(t, `"ack_wait": "30s"`, `"deliver_policy": "new", "replay_policy": "original", "ack_wait": "30s"`)
+	changed := edited(t, `"ack_wait": "10s"`, `"deliver_policy": "new", "replay_policy": "original", "ack_wait": "10s"`)
 	require.ErrorContains(t, planned(t, changed, js).Apply(ctx, crashing{js}, true), "the process died")
 	_, err := js.PushConsumer(ctx, "INTERACTIONS", "crm")
 	require.ErrorIs(t, err, jetstream.ErrConsumerNotFound)
@@ -390,7 +390,7 @@ func TestOperatorsPauseStays(t *testing.T) {
 	_, err := js.PauseConsumer(ctx, "INTERACTIONS", "crm", until)
 	require.NoError(t, err)
 	requireEmpty(t, planned(t, edited(t), js))
-	apply(t, edited(t, `"ack_wait": "30s"`, `"ack_wait": "31s"`), js)
+	apply(t, edited(t, `"ack_wait": "10s"`, `"ack_wait": "31s"`), js)
 	consumer, err := js.PushConsumer(ctx, "INTERACTIONS", "crm")
 	require.NoError(t, err)
 	require.True(t, consumer.CachedInfo().Paused)
@@ -400,20 +400,20 @@ func TestPlanReadsWell(t *testing.T) {
 	js := meshtest.Start(t).JetStream()
 	apply(t, edited(t), js)
 	publish(t, js, "genesys.00.interaction.call.1", 1)
-	plan := planned(t, edited(t, `"max_age": "168h"`, `"max_age": "24h"`, `"ack_wait": "30s"`, `"ack_wait": "1m"`), js)
+	plan := planned(t, edited(t, `"max_age": "168h"`, `"max_age": "24h"`, `"ack_wait": "10s"`, `"ack_wait": "1m"`), js)
 	lines := strings.Split(text(t, plan), "\n")
 	require.Equal(t, "~ update stream INTERACTIONS", lines[0])
 	require.Equal(t, "    max_age  168h → 24h", lines[1])
 	require.Contains(t, lines[2], "    ! loses: what is older than 24h; the stream holds 1 messages (")
 	require.Equal(t, "~ update consumer INTERACTIONS/crm", lines[3])
-	require.Equal(t, "    ack_wait  30s → 1m", lines[4])
+	require.Equal(t, "    ack_wait  10s → 1m", lines[4])
 	require.Equal(t, "~ update consumer DEAD_LETTERS/crm", lines[5], "which reads what is replayed to crm")
 	require.Equal(t, "1 of 3 steps would destroy something: they need --allow-destroy.", lines[8])
 
 	raw, err := json.Marshal(plan.Steps[1])
 	require.NoError(t, err)
 	require.JSONEq(t, `{"action": "update", "kind": "consumer", "name": "INTERACTIONS/crm",
-		"changes": [{"field": "ack_wait", "from": "30s", "to": "1m"}]}`, string(raw))
+		"changes": [{"field": "ack_wait", "from": "10s", "to": "1m"}]}`, string(raw))
 	raw, err = json.Marshal(planned(t, edited(t), js))
 	require.NoError(t, err)
 	require.JSONEq(t, `{"steps": []}`, string(raw))

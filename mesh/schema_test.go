@@ -146,7 +146,7 @@ func TestSchemaTakesWhatTheParserTakes(t *testing.T) {
 func TestSchemaRefusesWhatEditorsShouldMark(t *testing.T) {
 	schema := compiledSchema(t)
 	for name, edit := range map[string][2]string{
-		"unknown field":     {`"ack_wait": "30s"`, `"ack_wat": "30s"`},
+		"unknown field":     {`"ack_wait": "10s"`, `"ack_wat": "30s"`},
 		"literal secret":    {`"${GENESYS_WEBHOOK_SECRET}"`, `"hunter2"`},
 		"unknown retention": {`"retention": "limits"`, `"retention": "forever"`},
 		"broken duration":   {`"max_age": "168h"`, `"max_age": "a week"`},

@@ -56,7 +56,8 @@ func (s Secret) String() string {
 func (s Secret) GoString() string { return s.String() }
 
 // ResolveSecrets reads all secrets of the source, in order, without those whose "${NAME:-}" is
-// unset. It fails if one can't be read or none is left.
+// unset. A file may hold several, one in a line, so that one can be added before the other goes.
+// It fails if one can't be read or none is left.
 func (s Source) ResolveSecrets(lookup func(string) (string, bool)) ([]string, error) {
 	var values []string
 	for _, secret := range s.secrets() {
@@ -64,8 +65,10 @@ func (s Source) ResolveSecrets(lookup func(string) (string, bool)) ([]string, er
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", s.Name, err)
 		}
-		if value != "" {
-			values = append(values, value)
+		for line := range strings.Lines(value) {
+			if line = strings.TrimRight(line, "\r\n"); line != "" {
+				values = append(values, line)
+			}
 		}
 	}
 	if len(values) == 0 {

@@ -113,7 +113,7 @@ type Subscriber struct {
 	OptStartSeq     uint64                  `json:"opt_start_seq,omitempty"`
 	OptStartTime    *time.Time              `json:"opt_start_time,omitempty"`
 	ReplayPolicy    jetstream.ReplayPolicy  `json:"replay_policy,omitempty"`
-	AckWait         Duration                `json:"ack_wait,omitempty"`        // default 30s
+	AckWait         Duration                `json:"ack_wait,omitempty"`        // default 10s
 	MaxDeliver      int                     `json:"max_deliver,omitempty"`     // default MaxAttempts + 3
 	MaxAckPending   int                     `json:"max_ack_pending,omitempty"` // default 256
 	RateLimit       uint64                  `json:"rate_limit_bps,omitempty"`

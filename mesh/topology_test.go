@@ -135,7 +135,7 @@ func TestMistakes(t *testing.T) {
 		want string // "path: problem" begins with this, or contains it after the path
 		hint string
 	}{
-		"misspelt field":            {[]string{`"ack_wait": "30s"`, `"ack_wat": "30s"`}, "subscribers[0].ack_wat: unknown field", `did you mean "ack_wait"?`},
+		"misspelt field":            {[]string{`"ack_wait": "10s"`, `"ack_wat": "30s"`}, "subscribers[0].ack_wat: unknown field", `did you mean "ack_wait"?`},
 		"swapped letters":           {[]string{`"max_deliver": 9`, `"max_delivre": 9`}, "subscribers[0].max_delivre: unknown field", `did you mean "max_deliver"?`},
 		"unknown top field":         {[]string{`"sources": [`, `"queues": [], "sources": [`}, "queues: unknown field", ""},
 		"field twice":               {[]string{inStream, inStream + inStream}, "streams[0].name: the field stands here twice", ""},
@@ -204,7 +204,7 @@ func TestMistakes(t *testing.T) {
 		"sealed":                    {[]string{inStream, inStream + `"sealed": true,`}, "streams[0].sealed: ", ""},
 		"too many replicas":         {[]string{`"num_replicas": "${NATS_REPLICAS:-1}"`, `"num_replicas": 6`}, "streams[0].num_replicas: 6 is out of range", ""},
 		"messages too small":        {[]string{inStream, inStream + `"max_msg_size": 1000,`}, "streams[0].max_msg_size: 1000 is too small", "540672"},
-		"genmesh's metadata":        {[]string{inStream, inStream + `"metadata": {"genmesh.managed": "no"},`}, "streams[0].metadata.genmesh.managed: ", ""},
+		"genmesh's metadata":        {[]string{inStream, inStream + `"metadata": {"genmesh.own": "no"},`}, "streams[0].metadata.genmesh.own: ", ""},
 		"no dead letters":           {[]string{`"subjects": ["dead.>"]`, `"subjects": ["dread.>"]`}, `streams: no stream takes "dead.>"`, `"name": "DEAD_LETTERS"`},
 		"part of the quarantine":    {[]string{`["quarantine.>"]`, `["quarantine.genesys.>"]`}, `streams: no stream takes "quarantine.>"`, `"name": "QUARANTINE"`},
 		"no advisories":             {[]string{`"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",`, ``}, `no stream takes "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"`, "ADVISORIES"},
@@ -214,26 +214,28 @@ func TestMistakes(t *testing.T) {
 		"filter of nothing":         {[]string{inSubscriber, inSubscriber + `"filter_subject": "genesis.>",`}, `subscribers[0].filter_subject: "genesis.>" matches nothing`, "genesys.>"},
 		"overlapping filters":       {[]string{inSubscriber, inSubscriber + `"filter_subjects": ["genesys.*.a.>", "genesys.01.>"],`}, "subscribers[0].filter_subjects[1]: ", ""},
 		"both filters":              {[]string{inSubscriber, inSubscriber + `"filter_subject": "genesys.>", "filter_subjects": ["genesys.>"],`}, "subscribers[0].filter_subject: there are both", ""},
-		"too few deliveries":        {[]string{`"max_deliver": 9`, `"max_deliver": 6`}, "subscribers[0].max_deliver: 6 is not above max_attempts 6", "write 9"},
-		"endless deliveries":        {[]string{`"max_deliver": 9`, `"max_deliver": -1`}, "subscribers[0].max_deliver: -1 is not above", ""},
-		"hasty ack_wait":            {[]string{`"ack_wait": "30s"`, `"ack_wait": "500ms"`}, "subscribers[0].ack_wait: 500ms is out of range: 1s to 24h", ""},
-		"too many pending":          {[]string{`"max_ack_pending": 256`, `"max_ack_pending": 10001`}, "subscribers[0].max_ack_pending: 10001 is out of range", ""},
-		"more calls than pending":   {[]string{`"max_in_flight": 32`, `"max_in_flight": 257`}, "subscribers[0].max_in_flight: 257 calls at once", ""},
-		"shrinking backoff":         {[]string{`"factor": 2`, `"factor": 0.5`}, "subscribers[0].backoff.factor: 0.5 is out of range", ""},
-		"backoff upside down":       {[]string{`"max": "60s"`, `"max": "500ms"`}, "subscribers[0].backoff.max: 500ms is below the base, 1s", ""},
-		"unknown jitter":            {[]string{`"factor": 2`, `"factor": 2, "jitter": "some"`}, `subscribers[0].backoff.jitter: "some" is none of none, full`, ""},
-		"start without a place":     {[]string{inSubscriber, inSubscriber + `"deliver_policy": "by_start_sequence",`}, "subscribers[0].opt_start_seq: ", ""},
-		"more replicas than kept":   {[]string{inSubscriber, inSubscriber + `"num_replicas": 3,`}, "subscribers[0].num_replicas: 3 is out of range", ""},
-		"odd sampling":              {[]string{inSubscriber, inSubscriber + `"sample_freq": "often",`}, "subscribers[0].sample_freq: ", ""},
-		"stream that forgets":       {[]string{inStream, inStream + `"consumer_limits": {"inactive_threshold": "1h"},`}, "subscribers[0].stream: INTERACTIONS deletes consumers", ""},
-		"unknown scheme":            {[]string{`${CRM_URL:-log:}`, `htps://crm`}, `subscribers[0].target.url: no kind of target serves the scheme "htps"`, `did you mean "https"?`},
-		"no host":                   {[]string{`${CRM_URL:-log:}`, `https:///x`}, "subscribers[0].target.url: the URL has no host", ""},
-		"fragment":                  {[]string{`${CRM_URL:-log:}`, `https://crm/#x`}, "subscribers[0].target.url: a fragment is never sent", ""},
-		"password in the file":      {[]string{`${CRM_URL:-log:}`, `https://u:hunter2@crm/`}, "subscribers[0].target.url: a password is never written", "${CRM_PASSWORD}"},
-		"escaped password":          {[]string{`${CRM_URL:-log:}`, `https://u:h%75nter2@crm/`}, "subscribers[0].target.url: a password is never written", ""},
-		"password as a default":     {[]string{`${CRM_URL:-log:}`, `${CRM_URL:-https://u:hunter2@crm/}`}, "subscribers[0].target.url: a password is never written", ""},
-		"not a URL":                 {[]string{`${CRM_URL:-log:}`, `https://u:hunter2@c rm/`}, "subscribers[0].target.url: not a URL", ""},
-		"slow target":               {[]string{inTarget, `"timeout": "1h"`}, "subscribers[0].target.timeout: 1h is out of range", ""},
+		"one file, two writers": {[]string{`"url": "${CRM_URL:-log:}"`, `"url": "file:.genmesh/./compliance.ndjson"`},
+			"subscribers[2].target.url: subscribers[0] writes this file already", "a file of its own"},
+		"too few deliveries":      {[]string{`"max_deliver": 9`, `"max_deliver": 6`}, "subscribers[0].max_deliver: 6 is not above max_attempts 6", "write 9"},
+		"endless deliveries":      {[]string{`"max_deliver": 9`, `"max_deliver": -1`}, "subscribers[0].max_deliver: -1 is not above", ""},
+		"hasty ack_wait":          {[]string{`"ack_wait": "10s"`, `"ack_wait": "500ms"`}, "subscribers[0].ack_wait: 500ms is out of range: 1s to 24h", ""},
+		"too many pending":        {[]string{`"max_ack_pending": 256`, `"max_ack_pending": 10001`}, "subscribers[0].max_ack_pending: 10001 is out of range", ""},
+		"more calls than pending": {[]string{`"max_in_flight": 32`, `"max_in_flight": 257`}, "subscribers[0].max_in_flight: 257 calls at once", ""},
+		"shrinking backoff":       {[]string{`"factor": 2`, `"factor": 0.5`}, "subscribers[0].backoff.factor: 0.5 is out of range", ""},
+		"backoff upside down":     {[]string{`"max": "60s"`, `"max": "500ms"`}, "subscribers[0].backoff.max: 500ms is below the base, 1s", ""},
+		"unknown jitter":          {[]string{`"factor": 2`, `"factor": 2, "jitter": "some"`}, `subscribers[0].backoff.jitter: "some" is none of none, full`, ""},
+		"start without a place":   {[]string{inSubscriber, inSubscriber + `"deliver_policy": "by_start_sequence",`}, "subscribers[0].opt_start_seq: ", ""},
+		"more replicas than kept": {[]string{inSubscriber, inSubscriber + `"num_replicas": 3,`}, "subscribers[0].num_replicas: 3 is out of range", ""},
+		"odd sampling":            {[]string{inSubscriber, inSubscriber + `"sample_freq": "often",`}, "subscribers[0].sample_freq: ", ""},
+		"stream that forgets":     {[]string{inStream, inStream + `"consumer_limits": {"inactive_threshold": "1h"},`}, "subscribers[0].stream: INTERACTIONS deletes consumers", ""},
+		"unknown scheme":          {[]string{`${CRM_URL:-log:}`, `htps://crm`}, `subscribers[0].target.url: no kind of target serves the scheme "htps"`, `did you mean "https"?`},
+		"no host":                 {[]string{`${CRM_URL:-log:}`, `https:///x`}, "subscribers[0].target.url: the URL has no host", ""},
+		"fragment":                {[]string{`${CRM_URL:-log:}`, `https://crm/#x`}, "subscribers[0].target.url: a fragment is never sent", ""},
+		"password in the file":    {[]string{`${CRM_URL:-log:}`, `https://u:hunter2@crm/`}, "subscribers[0].target.url: a password is never written", "${CRM_PASSWORD}"},
+		"escaped password":        {[]string{`${CRM_URL:-log:}`, `https://u:h%75nter2@crm/`}, "subscribers[0].target.url: a password is never written", ""},
+		"password as a default":   {[]string{`${CRM_URL:-log:}`, `${CRM_URL:-https://u:hunter2@crm/}`}, "subscribers[0].target.url: a password is never written", ""},
+		"not a URL":               {[]string{`${CRM_URL:-log:}`, `https://u:hunter2@c rm/`}, "subscribers[0].target.url: not a URL", ""},
+		"slow target":             {[]string{inTarget, `"timeout": "1h"`}, "subscribers[0].target.timeout: 1h is out of range", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := editedFile(t, c.edit...)
@@ -286,7 +288,7 @@ func TestSyntaxIsReportedWithItsPlace(t *testing.T) {
 }
 
 func TestSeveralMistakesAreReportedAtOnce(t *testing.T) {
-	text := editedFile(t, `"ack_wait": "30s"`, `"ack_wat": "30s"`, `"max_age": "168h"`, `"max_age": true`,
+	text := editedFile(t, `"ack_wait": "10s"`, `"ack_wat": "30s"`, `"max_age": "168h"`, `"max_age": true`,
 		`${ANALYTICS_URL:-log:}`, `gopher:`, `"preset": "genesys"`, `"preset": "avaya"`)
 	require.Len(t, mistakesOf(t, text, nil), 4, mistakesOf(t, text, nil).Error())
 }
@@ -318,7 +320,7 @@ func TestDefaults(t *testing.T) {
 	topology, err := ParseTopology([]byte(text), parseOptions(nil))
 	require.NoError(t, err)
 	require.Equal(t, Subscriber{
-		Name: "billing", Stream: "INTERACTIONS", AckWait: Duration(30 * time.Second), MaxDeliver: 9, MaxAckPending: 8,
+		Name: "billing", Stream: "INTERACTIONS", AckWait: Duration(10 * time.Second), MaxDeliver: 9, MaxAckPending: 8,
 		MaxAttempts: 6, MaxInFlight: 8, Backoff: Backoff{Base: Duration(time.Second), Factor: 2, Max: Duration(time.Minute), Jitter: "none"},
 	}, topology.Subscribers[0])
 	source := topology.Sources[0]
@@ -372,4 +374,14 @@ func FuzzParseTopology(f *testing.F) {
 		require.NoError(t, err, string(raw))
 		require.Equal(t, topology, again)
 	})
+}
+
+// What "nats stream info --json" prints under "config" of a stream that genmesh made.
+func TestPastedConfigurationOfOurOwnStreamIsGood(t *testing.T) {
+	text := editedFile(t, `"subjects": ["dead.>"],`, `"subjects": ["dead.>", "replay.>"],
+		"metadata": {"genmesh.managed": "true", "genmesh.fields": "subjects", "genmesh.resume.crm": "7", "_nats.level": "0", "team": "voice"},`)
+	topology, err := ParseTopology([]byte(text), parseOptions(nil))
+	require.NoError(t, err)
+	require.Equal(t, []string{"dead.>"}, topology.Streams[1].Subjects)
+	require.Equal(t, map[string]string{"team": "voice"}, topology.Streams[1].Metadata)
 }

@@ -22,6 +22,8 @@ type checker struct {
 	places map[string]int64
 	// unread are the mistakes of decoding: what could not be read is not judged again.
 	unread []located
+	// files are the subscribers that write a file, by its path.
+	files map[string]string
 }
 
 // wrong notes a mistake. The path may name a field that is missing.

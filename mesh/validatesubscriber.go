@@ -3,6 +3,7 @@ package mesh
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,6 +163,19 @@ func (c *checker) target(at string, t *Target) {
 		return
 	}
 	c.targetParts(at, t, u)
+	if u.Scheme == "file" {
+		c.ownFile(at, u)
+	}
+}
+
+// ownFile sees to it that a file has one writer.
+func (c *checker) ownFile(at string, u *url.URL) {
+	path := filepath.Clean(u.Opaque + u.Path)
+	if other, taken := c.files[path]; taken {
+		c.wrong(at, "give each subscriber a file of its own", "%s writes this file already", other)
+		return
+	}
+	c.files[path] = strings.TrimSuffix(at, ".target.url")
 }
 
 func (c *checker) targetParts(at string, t *Target, u *url.URL) {

@@ -375,7 +375,7 @@ func (m *mill) config(stream string) jetstream.StreamConfig {
 }
 
 func TestShutdownFinishesWhatIsUnderWayAndGivesTheRestBack(t *testing.T) {
-	m := newMill(t, `"max_attempts": 3, "max_deliver": 6, "ack_wait": "30s", "backoff": {"base": "10m", "max": "10m"}`)
+	m := newMill(t, `"max_attempts": 3, "max_deliver": 6, "ack_wait": "10s", "backoff": {"base": "10m", "max": "10m"}`)
 	entered, leave := make(chan struct{}), make(chan struct{})
 	g := new(got)
 	stop := m.run(func(_ context.Context, e mesh.Event) error {

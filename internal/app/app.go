@@ -112,7 +112,7 @@ func (a *app) check(t *mesh.Topology) error {
 	if a.Ingress != nil {
 		for _, s := range t.Sources {
 			if _, err := s.ResolveSecrets(a.LookupEnv); err != nil {
-				return fmt.Errorf("source %s: %w", s.Name, err)
+				return err // it names the source
 			}
 		}
 	}
@@ -166,7 +166,7 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
 	var refused *mesh.DestructiveError
 	switch err := plan.Apply(ctx, a.js, false); {
 	case errors.As(err, &refused):
-		a.Logger.WithError(err).Warn("streams.json asks for what would lose data; all else is applied")
+		a.Logger.WithError(err).Warn("streams.json asks for what would lose data; all else is applied. To do that too: genmesh apply --allow-destroy")
 	case err != nil:
 		return err
 	case !plan.Empty():

@@ -44,7 +44,8 @@ type Config struct {
 type StreamsFile struct {
 	// Path is the file, which is followed while the process runs.
 	Path string
-	// Fallback is used if there is no such file; nil makes a missing file an error.
+	// Fallback is used if there is no such file at the start; nil makes a missing file an error.
+	// A file that is there once is never replaced by it.
 	Fallback []byte
 }
 

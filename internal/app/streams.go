@@ -33,6 +33,7 @@ type streamsFile struct {
 	StreamsFile
 	lookup func(string) (string, bool)
 	last   []byte
+	onDisk bool // last came from the file
 }
 
 func newStreamsFile(f StreamsFile, lookup func(string) (string, bool)) *streamsFile {
@@ -45,11 +46,16 @@ func (s *streamsFile) read() (*mesh.Topology, error) {
 		return nil, err
 	}
 	s.last = data
-	return ParseStreams(data, s.lookup)
+	t, err := ParseStreams(data, s.lookup)
+	if err == nil && s.onDisk {
+		s.Fallback = nil // a file that goes away later is a mistake and no wish for the built-in one
+	}
+	return t, err
 }
 
 func (s *streamsFile) bytes() ([]byte, error) {
 	file, err := os.Open(s.Path)
+	s.onDisk = err == nil
 	if errors.Is(err, fs.ErrNotExist) && s.Fallback != nil {
 		return s.Fallback, nil
 	}

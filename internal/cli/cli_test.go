@@ -43,8 +43,14 @@ func (i invocation) run(t testing.TB, args ...string) outcome {
 	}
 	code := Execute(ctx, Process{
 		Args: args, In: strings.NewReader(i.in), Out: &out, Err: &errOut,
-		LookupEnv: func(name string) (string, bool) { value, ok := i.env[name]; return value, ok },
-		Streams:   builtIn, Version: "v1.2.3",
+		LookupEnv: func(name string) (string, bool) {
+			value, ok := i.env[name]
+			if name == "GENMESH_STREAMS" && !ok {
+				return "../../streams.json", true // the file that ships
+			}
+			return value, ok
+		},
+		Streams: builtIn, Version: "v1.2.3",
 		Reload: func(context.Context) <-chan struct{} {
 			t.Error("a command that ends by itself must not trap a hang-up")
 			return nil
@@ -80,7 +86,7 @@ func file(t testing.TB, name, content string) string {
 	return path
 }
 
-// appliedServer runs a server that is as the built-in streams.json says.
+// appliedServer runs a server that is as the shipped streams.json says.
 func appliedServer(t testing.TB) *meshtest.Server {
 	t.Helper()
 	server := meshtest.Start(t)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 )
 
 const (
+	devName        = "dev"
 	secretVariable = "GENESYS_WEBHOOK_SECRET"
 	// devSecret signs events on a developer's machine, where nobody has set a secret.
 	devSecret = "dev-secret"
@@ -35,7 +37,7 @@ type devFlags struct {
 func newDev(p *program) *cobra.Command {
 	var f devFlags
 	cmd := &cobra.Command{
-		Use:   "dev",
+		Use:   devName,
 		Short: "Run everything in one process, on this machine",
 		Long:  devHelp,
 		Args:  cobra.NoArgs,
@@ -62,6 +64,9 @@ func (p *program) dev(cmd *cobra.Command, f devFlags) error {
 	err = checkListen(listenFlag{"http", f.http}, listenFlag{"console", f.console}, listenFlag{"nats", f.nats})
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(p.streams); err != nil {
+		log.Warnf("there is no %s: the built-in one is used", p.streams)
 	}
 	if assumed {
 		log.Warnf("%s is not set: events are verified with %q, which everybody knows", secretVariable, devSecret)

@@ -164,7 +164,7 @@ func TestServeInTwoProcesses(t *testing.T) {
 	server := meshtest.Start(t)
 	record := filepath.Join(t.TempDir(), "compliance.ndjson")
 	env := map[string]string{
-		"NATS_URL": server.URL(), "COMPLIANCE_URL": "file:" + filepath.ToSlash(record),
+		"NATS_URL": server.URL(), "GENMESH_STREAMS": file(t, "streams.json", editedStreams(t)), "COMPLIANCE_URL": "file:" + filepath.ToSlash(record),
 		secretVariable: testSecret, "GENMESH_CONSOLE": "127.0.0.1:0", "GENMESH_HTTP": "127.0.0.1:0",
 	}
 	ingress := serve(t, env, "serve", "ingress", "--apply")
@@ -195,7 +195,7 @@ func countLines(path string) int {
 
 func TestServeNeedsItsSecret(t *testing.T) {
 	server := meshtest.Start(t)
-	s := serve(t, map[string]string{"NATS_URL": server.URL(), "GENMESH_CONSOLE": "", "GENMESH_HTTP": "127.0.0.1:0"},
+	s := serve(t, map[string]string{"NATS_URL": server.URL(), "GENMESH_STREAMS": "../../streams.json", "GENMESH_CONSOLE": "", "GENMESH_HTTP": "127.0.0.1:0"},
 		"serve", "ingress", "--console", "")
 	s.await(s.err, "(genmesh: .*GENESYS_WEBHOOK_SECRET)")
 	assert.Equal(t, exitError, s.end())

@@ -71,10 +71,11 @@ func (p *program) readStreams(cmd *cobra.Command) (string, []byte, error) {
 	return file.Path, data, nil
 }
 
-// streamsFile falls back to the built-in configuration, unless the user named a file.
+// streamsFile is the file to use. dev alone falls back to the built-in configuration, unless the
+// user named a file: against a cluster that would serve subscribers by mistake.
 func (p *program) streamsFile(cmd *cobra.Command) app.StreamsFile {
 	file := app.StreamsFile{Path: p.streams}
-	if !cmd.Flags().Changed("streams") {
+	if cmd.Name() == devName && !cmd.Flags().Changed("streams") {
 		file.Fallback = p.Streams
 	}
 	return file

@@ -44,7 +44,7 @@ func TestValidateJSONExitsWith1OnMistakes(t *testing.T) {
 }
 
 func TestValidateCountsWhatIsThere(t *testing.T) {
-	o := run(t, "validate") // there is no streams.json here, so it is the built-in one
+	o := run(t, "validate") // the one that ships
 	require.Equal(t, exitOK, o.code, o.err)
 	assert.Equal(t, "ok: 1 source, 4 streams, 3 subscribers\n", o.out)
 }
@@ -62,4 +62,13 @@ func TestValidateRefusesAHugeFile(t *testing.T) {
 	o := run(t, "validate", "--streams", file(t, "huge.json", strings.Repeat(" ", mesh.MaxTopologyBytes+1)))
 	assert.Equal(t, exitError, o.code)
 	assert.Contains(t, o.err, "at most 1048576 are allowed")
+}
+
+func TestMissingFileIsNeverReplacedByTheBuiltInOneAgainstACluster(t *testing.T) {
+	nowhere := invocation{env: map[string]string{"GENMESH_STREAMS": ""}}
+	for _, args := range [][]string{{"validate"}, {"plan"}, {"apply"}, {"serve"}, {"doctor"}, {"dead", "list"}} {
+		o := nowhere.run(t, args...)
+		assert.Equal(t, exitError, o.code, args)
+		assert.Contains(t, o.out+o.err, "there is no streams.json", args)
+	}
 }

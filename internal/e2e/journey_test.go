@@ -254,3 +254,19 @@ func TestFileTargetIsOpenedAgainWhenAsked(t *testing.T) {
 	require.Eventually(t, lines(path), 10*time.Second, 5*time.Millisecond)
 	assert.True(t, lines(path+".1")())
 }
+
+// Some editors delete a file before they write it again.
+func TestFileThatIsAwayForAMomentChangesNothing(t *testing.T) {
+	crm := newSink(t)
+	config := streams(subscriber("crm", crm))
+	p := startDevWith(t, config, streams())
+	require.NoError(t, os.Remove(p.file))
+	p.reload <- struct{}{}
+	p.awaitLog("the old one stays in force", 1)
+	p.send(event("1", 1))
+	crm.await(t, 1)
+	p.edit(config)
+	p.send(event("2", 1))
+	crm.await(t, 2)
+	assert.NotContains(t, p.log.String(), "no longer served")
+}

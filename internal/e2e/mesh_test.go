@@ -65,6 +65,12 @@ type process struct {
 // startDev runs what "genmesh dev" runs, with the given configuration, until the test ends.
 func startDev(t testing.TB, config []byte) *process {
 	t.Helper()
+	return startDevWith(t, config, nil)
+}
+
+// startDevWith has a built-in configuration for the case that there is no file.
+func startDevWith(t testing.TB, config, builtIn []byte) *process {
+	t.Helper()
 	dir := t.TempDir()
 	p := &process{t: t, file: filepath.Join(dir, "streams.json"), reload: make(chan struct{}), log: newLog()}
 	p.edit(config)
@@ -72,7 +78,7 @@ func startDev(t testing.TB, config []byte) *process {
 	started, ended := make(chan app.Addresses, 1), make(chan error, 1)
 	go func() {
 		ended <- app.Run(ctx, app.Config{
-			Streams:  app.StreamsFile{Path: p.file},
+			Streams:  app.StreamsFile{Path: p.file, Fallback: builtIn},
 			Embedded: &app.Embedded{DataDir: filepath.Join(dir, "nats"), Listen: "127.0.0.1:0"},
 			Ingress:  &app.Ingress{Addr: "127.0.0.1:0"}, Workers: &app.Workers{},
 			ConsoleAddr: "127.0.0.1:0", Apply: true, LookupEnv: lookup, Reload: p.reload,
