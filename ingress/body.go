@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"time"
 )
 
 // bodyStart is how much is set aside for a body before any of it came: what a sender announces
@@ -12,8 +13,15 @@ import (
 const bodyStart = 16 << 10
 
 // readBody reads the body whole, up to the source's limit, whether or not its length was
-// announced.
+// announced. How many are read at once is bounded for all sources together, for one HTTP/2
+// connection can carry many.
 func (s *receiver) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	select {
+	case s.reading <- struct{}{}:
+		defer func() { <-s.reading }()
+	default:
+		return nil, &Error{Status: http.StatusTooManyRequests, Reason: reasonInFlight, RetryAfter: time.Second}
+	}
 	limit := int64(s.source.MaxBodyBytes)
 	if r.ContentLength > limit {
 		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Reason: reasonBodyTooLarge}

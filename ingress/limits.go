@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// admit lets a request in or tells it to come later. Who was let in must leave.
+// admit lets a verified request in or tells it to come later. Who was let in must leave.
 func (s *receiver) admit() error {
 	if s.inFlight.Add(1) > int64(s.source.MaxInFlight) {
 		s.inFlight.Add(-1)

@@ -13,14 +13,11 @@ import (
 
 // receive is the way of one request from its first byte to the stored event.
 //
-// The limits come before everything and the signature before anything reads the body: it is
-// over the bytes as they came, and what is not signed is never parsed. What is signed is never
-// refused for its looks: what can't go on its way is stored in quarantine.
+// The signature comes before anything reads the body: it is over the bytes as they came, and what
+// is not signed is never parsed. It comes before the source's limits too, or strangers could use
+// them up. What is signed is never refused for its looks: what can't go on its way is stored in
+// quarantine.
 func (s *receiver) receive(w http.ResponseWriter, r *http.Request) (answer, error) {
-	if err := s.admit(); err != nil {
-		return answer{}, err
-	}
-	defer s.leave()
 	if err := refuseEncoded(r.Header); err != nil {
 		return answer{}, err
 	}
@@ -31,6 +28,10 @@ func (s *receiver) receive(w http.ResponseWriter, r *http.Request) (answer, erro
 	if err := s.verify(r.Header, body); err != nil {
 		return answer{}, err
 	}
+	if err := s.admit(); err != nil {
+		return answer{}, err
+	}
+	defer s.leave()
 	event := s.newEvent(r.Header, body)
 	reason := s.identify(&event)
 	return s.commit(r.Context(), &event, reason)

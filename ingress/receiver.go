@@ -23,6 +23,7 @@ type receiver struct {
 	commitBudget    time.Duration
 	metrics         *metrics
 
+	reading  chan struct{} // bodies being read, of all sources
 	inFlight *atomic.Int64 // shared with the receivers of this source before and after
 	limiter  *rate.Limiter // nil without a limit
 }
@@ -49,6 +50,7 @@ func (s *Server) newReceiver(source mesh.Source, before *receiver) (*receiver, e
 		store:           s.options.Store,
 		commitBudget:    s.options.CommitBudget,
 		metrics:         s.metrics,
+		reading:         s.reading,
 		inFlight:        new(atomic.Int64),
 		limiter:         newLimiter(source.RateLimit),
 	}

@@ -24,6 +24,7 @@ type Server struct {
 	journal  *journal
 	metrics  *metrics
 	panics   occasional
+	reading  chan struct{} // a place for each body that is being read
 	drain    *drain
 	http     *http.Server
 	listener net.Listener
@@ -46,6 +47,7 @@ func New(options Options) (*Server, error) {
 		drain:   newDrain(),
 	}
 	s.journal = newJournal(s.log)
+	s.reading = make(chan struct{}, s.options.MaxConnections)
 	tlsConfig, err := s.newTLSConfig()
 	if err != nil {
 		return nil, err

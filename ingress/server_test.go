@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -154,6 +155,18 @@ func TestRateLimit(t *testing.T) {
 	source.RateLimit = mesh.Rate{Events: 1000, Per: time.Second}
 	require.NoError(t, s.Update([]mesh.Source{source}))
 	assert.Equal(t, http.StatusOK, s.post(goodBody).code, "another rate begins anew")
+}
+
+func TestStrangersDoNotUseUpTheRate(t *testing.T) {
+	source := testSource()
+	source.RateLimit = mesh.Rate{Events: 1, Per: time.Hour}
+	s := start(t, new(memory), func(o *Options) { o.Sources = []mesh.Source{source} })
+	for range 20 {
+		forged := s.request(goodBody)
+		forged.Header.Set(source.Signature.Header, strings.Repeat("0", 64))
+		require.Equal(t, http.StatusUnauthorized, s.do(forged).code)
+	}
+	assert.Equal(t, http.StatusAccepted, s.post(goodBody).code)
 }
 
 func TestUpdateTakesSecretsAndPathsAtOnce(t *testing.T) {

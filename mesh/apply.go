@@ -27,7 +27,7 @@ func (e *DestructiveError) Error() string {
 }
 
 // Apply makes the steps of the plan. Without allowDestroy it makes the harmless ones and
-// returns a *DestructiveError for the rest. It may be run again, and by several processes at
+// returns a *DestructiveError for the rest, joined with what else went wrong, if anything did. It may be run again, and by several processes at
 // once: a step that another has made already is done.
 func (p Plan) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bool) error {
 	a := applier{js: js}
@@ -43,10 +43,13 @@ func (p Plan) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bo
 		}
 	}
 	err := a.run(ctx)
-	if len(refused) > 0 {
-		err = errors.Join(err, &DestructiveError{Steps: refused})
+	switch {
+	case len(refused) == 0:
+		return err
+	case err == nil:
+		return &DestructiveError{Steps: refused}
 	}
-	return err
+	return errors.Join(err, &DestructiveError{Steps: refused})
 }
 
 type applier struct {

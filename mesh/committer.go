@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -133,6 +134,23 @@ func (c *Committer) Quarantine(ctx context.Context, e Event, reason string) (Rec
 	e.Subject = quarantinePrefix + Token(e.Source) + "." + Token(reason)
 	e.Stream = c.routes.Load().quarantine
 	return c.commit(ctx, e, RepeatDrop)
+}
+
+// failingTime is how long storing may fail before Ready says so: a leader change is shorter.
+const failingTime = 10 * time.Second
+
+// Ready tells why events can't be stored, if that has lasted: the first failure was a while ago,
+// and nothing was stored since. A full disk shows here and nowhere else; nats-server then needs
+// a restart once there is space.
+func (c *Committer) Ready() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, s := range c.streams {
+		if f := s.failing.Load(); f != nil && time.Since(f.since) > failingTime {
+			return fmt.Errorf("stream %s has stored nothing since %s", name, f.since.UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
 }
 
 func (c *Committer) commit(ctx context.Context, e Event, repeat Repeat) (Receipt, error) {

@@ -203,3 +203,28 @@ func (w lossy) Write(p []byte) (int, error) {
 	}
 	return w.Writer.Write(p)
 }
+
+// NATS is away for long: what nobody waits for any more is neither kept nor stored later, before
+// what is new.
+func TestEventsThatNobodyWaitsForAreLetGo(t *testing.T) {
+	s := meshtest.Start(t)
+	c := newCommits(t, s)
+	c.commit(event("warm", "up"))
+	s.Stop()
+	const n = 3000
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			_, err := c.Commit(ctx, event(fmt.Sprint("stale ", i), "connected"))
+			assert.ErrorIs(t, err, mesh.ErrUnavailable)
+		})
+	}
+	all.Wait()
+	s.Restart()
+	c.commitUntilAnswered(event("fresh", "connected"))
+
+	assert.Less(t, c.stored("INTERACTIONS"), uint64(n), "at most the batches that were under way come through")
+	require.NoError(t, c.Ready())
+}

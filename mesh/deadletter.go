@@ -97,36 +97,40 @@ func (d DeadLetter) msg() *nats.Msg {
 
 func cut(s string) string { return s[:min(len(s), maxDeadTextBytes)] }
 
-// parseDeadLetter reads a dead letter back from the dead-letter stream.
-func parseDeadLetter(header nats.Header, body []byte, meta *jetstream.MsgMetadata) (DeadLetter, error) {
-	d := DeadLetter{
-		Subscriber: header.Get(headerDeadSubscriber),
-		Reason:     DeadReason(header.Get(headerDeadReason)),
-		Number:     meta.Sequence.Stream,
-		Buried:     meta.Timestamp,
-	}
-	subject := header.Get(headerDeadSubject)
-	event, err := ParseEvent(subject, header, body)
-	if err != nil && d.Reason != DeadUnreadable {
-		return DeadLetter{}, fmt.Errorf("dead letter %d: %w", d.Number, err)
-	}
+// parseDeadLetter reads a dead letter back from the dead-letter stream. What it can't read is
+// unreadable, with the body and what went wrong, so that a person can see and discard it.
+func parseDeadLetter(subject string, header nats.Header, body []byte, meta *jetstream.MsgMetadata) DeadLetter {
+	d, err := readDeadLetter(header, body)
 	if err != nil {
-		event = Event{Subject: subject, Body: body}
+		d.Event, d.Reason, d.Error = Event{Subject: subject, Body: body}, DeadUnreadable, err.Error()
 	}
-	d.Event = event
-	d.Stream = header.Get(headerDeadStream)
+	d.Number, d.Buried = meta.Sequence.Stream, meta.Timestamp
+	return d
+}
+
+func readDeadLetter(header nats.Header, body []byte) (DeadLetter, error) {
 	r := headerReader{header: header}
-	d.Sequence = r.number(headerDeadSequence)
-	d.Attempts = int(r.number(headerDeadAttempts))
-	d.Status = int(r.number(headerDeadStatus))
-	d.Answer = r.text(headerDeadAnswer)
-	d.Error = r.text(headerDeadError)
-	d.FirstAttempt = r.time(headerDeadFirstAttempt)
-	d.LastAttempt = r.time(headerDeadLastAttempt)
-	if r.err != nil {
-		return DeadLetter{}, fmt.Errorf("dead letter %d: %w", d.Number, r.err)
+	d := DeadLetter{
+		Subscriber:   header.Get(headerDeadSubscriber),
+		Reason:       DeadReason(header.Get(headerDeadReason)),
+		Attempts:     int(r.number(headerDeadAttempts)),
+		Status:       int(r.number(headerDeadStatus)),
+		Answer:       r.text(headerDeadAnswer),
+		Error:        r.text(headerDeadError),
+		FirstAttempt: r.time(headerDeadFirstAttempt),
+		LastAttempt:  r.time(headerDeadLastAttempt),
 	}
-	return d, nil
+	stream, sequence := header.Get(headerDeadStream), r.number(headerDeadSequence)
+	if r.err != nil {
+		return d, r.err
+	}
+	event, err := parseStored(header.Get(headerDeadSubject), header, body)
+	if d.Reason == DeadUnreadable {
+		err = nil // it was no event before
+	}
+	event.Stream, event.Sequence = stream, sequence
+	d.Event = event
+	return d, err
 }
 
 // headerReader reads typed headers and keeps the first mistake.

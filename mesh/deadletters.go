@@ -44,7 +44,8 @@ var ErrNoDeadLetter = errors.New("no such dead letter")
 const idleRead = 5 * time.Second
 
 // Find yields the dead letters that match, in the order of burial, as they are when it starts.
-// It stops at the first error.
+// It stops at the first error. A message that is no proper dead letter is one with the reason
+// DeadUnreadable.
 func (d *DeadLetters) Find(ctx context.Context, filter DeadFilter) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
 		for msg, err := range d.messages(ctx, filter) {
@@ -60,8 +61,7 @@ func (d *DeadLetters) Find(ctx context.Context, filter DeadFilter) iter.Seq2[Dea
 			if !filter.Until.IsZero() && meta.Timestamp.After(filter.Until) {
 				return
 			}
-			letter, err := parseDeadLetter(msg.Headers(), msg.Data(), meta)
-			if !yield(letter, err) || err != nil {
+			if !yield(parseDeadLetter(msg.Subject(), msg.Headers(), msg.Data(), meta), nil) {
 				return
 			}
 		}
@@ -113,6 +113,9 @@ func readStream(ctx context.Context, js jetstream.JetStream, stream string, conf
 		defer messages.Stop()
 		for ; left > 0; left-- {
 			msg, err := nextMessage(ctx, messages)
+			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && isRead(ctx, consumer) {
+				return // what was announced is gone
+			}
 			if err != nil {
 				yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
 				return
@@ -125,6 +128,11 @@ func readStream(ctx context.Context, js jetstream.JetStream, stream string, conf
 			}
 		}
 	}
+}
+
+func isRead(ctx context.Context, consumer jetstream.Consumer) bool {
+	info, err := consumer.Info(ctx)
+	return err == nil && info.NumPending == 0
 }
 
 func nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
@@ -146,9 +154,9 @@ func (d *DeadLetters) Get(ctx context.Context, number uint64) (DeadLetter, error
 	case err != nil:
 		return DeadLetter{}, fmt.Errorf("dead letter %d: %w", number, err)
 	}
-	return parseDeadLetter(raw.Header, raw.Data, &jetstream.MsgMetadata{
+	return parseDeadLetter(raw.Subject, raw.Header, raw.Data, &jetstream.MsgMetadata{
 		Sequence: jetstream.SequencePair{Stream: number}, Timestamp: raw.Time,
-	})
+	}), nil
 }
 
 // Replay hands the event of a dead letter to its subscriber again, and to no other: it is
@@ -156,6 +164,10 @@ func (d *DeadLetters) Get(ctx context.Context, number uint64) (DeadLetter, error
 // letter is discarded. The event keeps its identity and its attempts begin anew. Replaying the
 // same dead letter twice within the stream's duplicate window delivers once.
 func (d *DeadLetters) Replay(ctx context.Context, letter DeadLetter) error {
+	if _, err := d.js.PushConsumer(ctx, d.stream, letter.Subscriber); err != nil {
+		return fmt.Errorf("replay dead letter %d: nobody reads what is replayed to %s; is it in streams.json, and applied? %w",
+			letter.Number, letter.Subscriber, err)
+	}
 	// The time tells a number of this stream from one of an earlier stream of the same name.
 	msg := letter.Event.Msg(fmt.Sprintf("#replay.%s.%d.%d", letter.Subscriber, letter.Number, letter.Buried.UnixNano()))
 	msg.Subject = replaySubject(letter.Subscriber, letter.Subject)

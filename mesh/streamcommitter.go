@@ -2,7 +2,9 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,6 +22,8 @@ type streamCommitter struct {
 	stream  string
 	log     logrus.FieldLogger
 	metrics *commitMetrics
+
+	failing atomic.Pointer[failure] // nil while events are stored
 
 	queue    chan *pending
 	stopped  chan struct{}
@@ -227,8 +231,10 @@ func (s *streamCommitter) settle(pub *publication) {
 	p := pub.pending
 	switch {
 	case pub.err != nil:
+		s.noteFailure(pub.err)
 		p.outcome <- outcome{err: pub.err}
 	default:
+		s.failing.Store(nil)
 		s.note(pub)
 		s.answer(p, pub.id, pub.sequence, pub.duplicate)
 	}
@@ -242,6 +248,18 @@ func (s *streamCommitter) settle(pub *publication) {
 	s.endConversation(p.id, c)
 	for _, w := range waiting {
 		s.admit(w)
+	}
+}
+
+// failure is since when no event could be stored, and why.
+type failure struct {
+	since time.Time
+	err   error
+}
+
+func (s *streamCommitter) noteFailure(err error) {
+	if errors.Is(err, ErrUnavailable) && s.failing.Load() == nil {
+		s.failing.Store(&failure{since: time.Now(), err: err})
 	}
 }
 
@@ -267,6 +285,7 @@ func (s *streamCommitter) note(pub *publication) {
 
 // launch sends off what is ready, as far as commits may be under way.
 func (s *streamCommitter) launch(work context.Context) {
+	s.dropAbandoned()
 	for len(s.ready) > 0 && s.flying < s.maxFlying() {
 		batch := s.take()
 		s.flying++
@@ -278,6 +297,24 @@ func (s *streamCommitter) launch(work context.Context) {
 	}
 	if len(s.ready) == 0 {
 		s.ready = nil
+	}
+}
+
+// dropAbandoned lets go of what nobody waits for any more, as when the stream was out of reach for
+// long: the sender was told to try again, and what is stale must not stand before what is new.
+func (s *streamCommitter) dropAbandoned() {
+	if s.flying >= s.maxFlying() {
+		return
+	}
+	ready := s.ready
+	s.ready = nil
+	for _, pub := range ready {
+		if pub.pending.ctx.Err() == nil {
+			s.ready = append(s.ready, pub)
+			continue
+		}
+		pub.err = fmt.Errorf("%w: given up", ErrUnavailable)
+		s.settle(pub) // lets those go on that wait for it
 	}
 }
 

@@ -47,10 +47,11 @@ type Source struct {
 	Repeat Repeat `json:"repeat,omitempty"`
 	// MaxBodyBytes bounds a body. Default 524288; at most 983040, below what NATS carries.
 	MaxBodyBytes int `json:"max_body_bytes,omitempty"`
-	// MaxInFlight bounds the requests under way at once; more are answered 429. Default 4096.
+	// MaxInFlight bounds the verified requests under way at once; more are answered 429. Default
+	// 4096.
 	MaxInFlight int `json:"max_in_flight,omitempty"`
-	// RateLimit bounds the requests per time, such as "500/s"; more are answered 429. Default:
-	// no limit.
+	// RateLimit bounds the verified requests per time, such as "500/s"; more are answered 429.
+	// Default: no limit.
 	RateLimit Rate `json:"rate_limit,omitzero"`
 	// MaxEventAge is how far the time of an event may lie from now, either way, before it is
 	// quarantined. Default 0: any age, for a sender's retries make good events old.

@@ -198,11 +198,15 @@ func (t *Target) hides(part string) bool {
 	return err == nil && !strings.Contains(plain, part) && !strings.Contains(t.written, part)
 }
 
-// Display is the URL for logs: without user, password, query and fragment.
+// Display is the URL for logs: without user, password, query and fragment, and without its path
+// if it came from the environment, for some services have their secret there.
 func (t Target) Display() string {
 	u, err := url.Parse(t.URL)
 	if err != nil {
 		return "(not a URL)"
+	}
+	if u.Host != "" && strings.Contains(t.written, "${") {
+		u.Path = ""
 	}
 	return (&url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path}).String()
 }

@@ -48,6 +48,12 @@ func (g *gate) pass(ctx context.Context) bool {
 	}
 }
 
+func (g *gate) isOpen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !time.Now().Before(g.until)
+}
+
 // shut closes the gate for the hint, or for the backoff if there is none. It reports how long,
 // and false if the gate was closed already: calls that were under way together tell one thing.
 func (g *gate) shut(hint time.Duration) (time.Duration, bool) {

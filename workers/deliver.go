@@ -18,7 +18,7 @@ func (r *Runner) deliver(d *delivery) *time.Duration {
 		return r.bury(d, mesh.DeadAbandoned, errors.New("its deliveries are used up: workers died with it or gave it back"))
 	}
 	for {
-		if !r.gate.pass(r.leaving) {
+		if !r.turn() {
 			return r.back(d, 0)
 		}
 		err := r.attempt(d)
@@ -58,13 +58,25 @@ func (r *Runner) back(d *delivery, delay time.Duration) *time.Duration {
 	return &delay
 }
 
-// attempt hands the event to the target once, when it is its turn.
-func (r *Runner) attempt(d *delivery) error {
-	select {
-	case r.slots <- struct{}{}:
-	case <-r.working.Done():
-		return r.working.Err()
+// turn waits for a free slot while the gate is open, and takes it; false means that the runner is
+// leaving. Who waited for a slot looks at the gate again: the one before may have shut it.
+func (r *Runner) turn() bool {
+	for r.gate.pass(r.leaving) {
+		select {
+		case r.slots <- struct{}{}:
+		case <-r.working.Done():
+			return false
+		}
+		if r.gate.isOpen() {
+			return true
+		}
+		<-r.slots
 	}
+	return false
+}
+
+// attempt hands the event to the target once, and frees the slot that turn took.
+func (r *Runner) attempt(d *delivery) error {
 	defer func() { <-r.slots }()
 	started := time.Now()
 	if d.first.IsZero() {
@@ -81,15 +93,9 @@ func (r *Runner) attempt(d *delivery) error {
 // spent is how many attempts the event has had: those of this process, and one for each
 // delivery that ended without a word. A process that was given only a few of its deliveries
 // tries at least once.
-func (r *Runner) spent(d *delivery) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return int(d.delivered) - 1 + d.attempts
-}
+func (r *Runner) spent(d *delivery) int { return int(d.delivered) - 1 + d.attempts }
 
 func (r *Runner) isLastDelivery(d *delivery) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	return d.delivered > 1 && int(d.delivered) >= r.Subscriber.MaxDeliver
 }
 

@@ -16,7 +16,7 @@ type delivery struct {
 	event mesh.Event
 	// msg is the newest delivery of the event; guarded by Runner.mu.
 	msg       jetstream.Msg
-	delivered uint64 // deliveries so far, this one included
+	delivered uint64 // deliveries when it came here, that one included
 	alive     time.Time
 	// attempts and first are of this process.
 	attempts int
@@ -57,7 +57,7 @@ func (r *Runner) take(msg jetstream.Msg) {
 	defer r.mu.Unlock()
 	if d := r.held[at]; d != nil {
 		// The server lost sight of it and sent it again: it is in hand already.
-		d.msg, d.delivered, d.alive = msg, meta.NumDelivered, time.Now()
+		d.msg, d.alive = msg, time.Now()
 		return
 	}
 	if r.finished.has(at) {

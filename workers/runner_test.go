@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,6 +100,15 @@ func (m *mill) dead() []mesh.DeadLetter {
 	return all
 }
 
+// deadLetter waits for the one dead letter that there is to be.
+func (m *mill) deadLetter() mesh.DeadLetter {
+	m.t.Helper()
+	require.Eventually(m.t, func() bool { return len(m.dead()) > 0 }, 15*time.Second, 20*time.Millisecond)
+	m.settled()
+	require.Len(m.t, m.dead(), 1)
+	return m.dead()[0]
+}
+
 // unsettled is what the server still waits for.
 func (m *mill) unsettled() uint64 {
 	m.t.Helper()
@@ -177,6 +187,7 @@ func TestFailingTargetHealsAndNothingIsDead(t *testing.T) {
 		return nil
 	})
 	m.publish("987", 1)
+	g.await(t, 3)
 	m.settled()
 	assert.Equal(t, 3, g.len())
 	assert.Empty(t, m.dead())
@@ -215,10 +226,7 @@ func TestExhaustedEventIsADeadLetterWithAllThatIsKnown(t *testing.T) {
 		return &workers.Failure{Status: 503, Answer: []byte("down\nfor repair"), Err: errors.New("crm answered 503")}
 	})
 	seq := m.publish("987", 1)
-	m.settled()
-
-	require.Len(t, m.dead(), 1)
-	d := m.dead()[0]
+	d := m.deadLetter()
 	assert.Equal(t, "crm", d.Subscriber)
 	assert.Equal(t, mesh.DeadExhausted, d.Reason)
 	assert.Equal(t, 3, d.Attempts)
@@ -240,10 +248,8 @@ func TestPermanentFailureIsDeadAtOnce(t *testing.T) {
 		return workers.Permanent(&workers.Failure{Status: 422, Err: errors.New("crm answered 422")})
 	})
 	m.publish("987", 1)
-	m.settled()
+	assert.Equal(t, mesh.DeadRejected, m.deadLetter().Reason)
 	assert.Equal(t, 1, g.len())
-	require.Len(t, m.dead(), 1)
-	assert.Equal(t, mesh.DeadRejected, m.dead()[0].Reason)
 }
 
 func TestPanickingHandlerCostsOnlyItsEvent(t *testing.T) {
@@ -258,10 +264,9 @@ func TestPanickingHandlerCostsOnlyItsEvent(t *testing.T) {
 	})
 	m.publish("bad", 1)
 	m.publish("good", 1)
-	m.settled()
+	assert.Contains(t, m.deadLetter().Error, "poison")
+	g.await(t, 1)
 	assert.Equal(t, 1, g.len())
-	require.Len(t, m.dead(), 1)
-	assert.Contains(t, m.dead()[0].Error, "poison")
 }
 
 func TestReplayReachesTheSubscriberAgainWithItsIdentity(t *testing.T) {
@@ -278,8 +283,7 @@ func TestReplayReachesTheSubscriberAgainWithItsIdentity(t *testing.T) {
 		}
 	})
 	m.publish("987", 1)
-	m.settled()
-	d := m.dead()[0]
+	d := m.deadLetter()
 	close(healed)
 
 	require.NoError(t, m.letters.Replay(t.Context(), d))
@@ -362,8 +366,7 @@ func TestRefusedBurialKeepsTheEvent(t *testing.T) {
 	full.MaxMsgSize = -1
 	_, err = m.js.UpdateStream(t.Context(), full)
 	require.NoError(t, err)
-	m.settled()
-	assert.Len(t, m.dead(), 1)
+	m.deadLetter()
 	assert.Equal(t, 1, g.len(), "the target was not asked again")
 }
 
@@ -445,10 +448,9 @@ func TestMessageThatIsNoEventIsADeadLetter(t *testing.T) {
 	m.run(func(context.Context, mesh.Event) error { return nil })
 	_, err := m.js.Publish(t.Context(), "genesys.00.interaction.call.x", []byte("who are you"))
 	require.NoError(t, err)
-	m.settled()
-	require.Len(t, m.dead(), 1)
-	assert.Equal(t, mesh.DeadUnreadable, m.dead()[0].Reason)
-	assert.Equal(t, "who are you", string(m.dead()[0].Body))
+	d := m.deadLetter()
+	assert.Equal(t, mesh.DeadUnreadable, d.Reason)
+	assert.Equal(t, "who are you", string(d.Body))
 }
 
 // Workers die with an event until its deliveries are used up: the server's advisory tells.
@@ -497,10 +499,9 @@ func TestLastDeliveryIsKeptForTheBurial(t *testing.T) {
 	dying.Stop()
 
 	m.run(func(context.Context, mesh.Event) error { t.Error("the target was tried"); return nil })
-	m.settled()
-	require.Len(t, m.dead(), 1)
-	assert.Equal(t, mesh.DeadAbandoned, m.dead()[0].Reason)
-	assert.Equal(t, seq, m.dead()[0].Sequence)
+	d := m.deadLetter()
+	assert.Equal(t, mesh.DeadAbandoned, d.Reason)
+	assert.Equal(t, seq, d.Sequence)
 }
 
 // A stream that is made again counts its events from one again; none of the new ones may be
@@ -523,4 +524,53 @@ func TestStreamMadeAgainIsServedFromItsFirstEvent(t *testing.T) {
 		m.publish("new", i)
 	}
 	require.Eventually(t, func() bool { return len(g.bodies("new")) == 10 }, 20*time.Second, 20*time.Millisecond)
+}
+
+func TestReplayToASubscriberThatNobodyServesKeepsTheDeadLetter(t *testing.T) {
+	m := newMill(t, fast)
+	m.run(func(context.Context, mesh.Event) error { return workers.Permanent(errors.New("no")) })
+	m.publish("987", 1)
+	d := m.deadLetter()
+	require.NoError(t, m.js.DeleteConsumer(t.Context(), "DEAD_LETTERS", "crm"))
+
+	require.ErrorContains(t, m.letters.Replay(t.Context(), d), "crm")
+	assert.Len(t, m.dead(), 1)
+}
+
+// An older process shares the undertaker's durable while a new subscriber is rolled out.
+func TestUndertakerBuriesForSubscribersThatItDoesNotKnow(t *testing.T) {
+	m := newMill(t, `"max_attempts": 1, "max_deliver": 2, "ack_wait": "1s"`)
+	older := *m.topology
+	older.Subscribers = nil
+	u := &workers.Undertaker{
+		JetStream: m.server.JetStream(), DeadLetters: m.letters,
+		Topology: func() *mesh.Topology { return &older },
+		Logger:   meshtest.Quiet(), Metrics: workers.NewMetrics(nil),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- u.Run(ctx) }()
+	defer func() { cancel(); require.NoError(t, <-done) }()
+	consumer, err := m.server.JetStream().PushConsumer(t.Context(), "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	dying, err := consumer.Consume(func(jetstream.Msg) {})
+	require.NoError(t, err)
+	defer dying.Stop()
+	m.publish("poison", 1)
+	require.Eventually(t, func() bool { return len(m.dead()) == 1 }, 15*time.Second, 50*time.Millisecond)
+}
+
+// Those who wait for a slot while the target asks for air must not go when it is free.
+func TestNobodyGoesWhileTheTargetAsksForAir(t *testing.T) {
+	m := newMill(t, fast+`, "max_in_flight": 2`)
+	var calls atomic.Int64
+	m.run(func(context.Context, mesh.Event) error {
+		calls.Add(1)
+		return workers.RetryAfter(time.Minute, errors.New("429"))
+	})
+	for i := range 30 {
+		m.publish(fmt.Sprint(i), 1)
+	}
+	require.Eventually(t, func() bool { return calls.Load() > 0 }, 5*time.Second, time.Millisecond)
+	require.Never(t, func() bool { return calls.Load() > 2 }, time.Second, 20*time.Millisecond)
 }

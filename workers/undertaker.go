@@ -36,10 +36,11 @@ const (
 
 // advisory is the server's io.nats.jetstream.advisory.v1.max_deliver.
 type advisory struct {
-	Stream     string `json:"stream"`
-	Consumer   string `json:"consumer"`
-	Sequence   uint64 `json:"stream_seq"`
-	Deliveries int    `json:"deliveries"`
+	Stream     string    `json:"stream"`
+	Consumer   string    `json:"consumer"`
+	Sequence   uint64    `json:"stream_seq"`
+	Deliveries int       `json:"deliveries"`
+	Time       time.Time `json:"timestamp"`
 }
 
 // Run works until ctx ends.
@@ -114,10 +115,16 @@ func (u *Undertaker) attend(ctx context.Context, msg jetstream.Msg, log logrus.F
 		log.WithField("subject", msg.Subject()).Warn("an advisory that can't be read is passed over")
 		return msg.Ack()
 	}
-	if !u.serves(a) {
+	if ours, err := u.serves(ctx, a); err != nil || !ours {
+		if err != nil {
+			return err
+		}
 		return msg.Ack()
 	}
 	letter, err := u.letter(ctx, a)
+	if err == nil && letter.Stored.After(a.Time) {
+		return msg.Ack() // the stream was made again since: this is another event
+	}
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		log.WithFields(logrus.Fields{"subscriber": a.Consumer, "stream": a.Stream, "sequence": a.Sequence}).
 			Error("an event ended without a word and the stream no longer has it")
@@ -153,25 +160,33 @@ func (u *Undertaker) settle(a advisory) error {
 	return nil
 }
 
-// serves reports whether an advisory is about a subscriber of ours.
-func (u *Undertaker) serves(a advisory) bool {
-	for _, s := range u.Topology().Readers() {
-		if s.Name == a.Consumer && s.Stream == a.Stream {
-			return true
-		}
+// serves reports whether an advisory is about a subscriber. The server decides and not this
+// process' streams.json: while a new version of that is rolled out, an older process must not
+// pass over what concerns a new subscriber.
+func (u *Undertaker) serves(ctx context.Context, a advisory) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	consumer, err := u.JetStream.PushConsumer(ctx, a.Stream, a.Consumer)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound),
+		errors.Is(err, jetstream.ErrNotPushConsumer):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("consumer %s of stream %s: %w", a.Consumer, a.Stream, err)
 	}
-	return false
+	return consumer.CachedInfo().Config.Metadata[mesh.MetadataSubscriber] != "", nil
 }
 
 func (u *Undertaker) letter(ctx context.Context, a advisory) (mesh.DeadLetter, error) {
+	reason := mesh.DeadAbandoned
 	event, err := mesh.GetEvent(ctx, u.JetStream, a.Stream, a.Sequence)
 	if errors.Is(err, mesh.ErrNotEvent) {
-		err = nil // it came to the same end
+		reason, err = mesh.DeadUnreadable, nil
 	}
 	return mesh.DeadLetter{
 		Event:      event,
 		Subscriber: a.Consumer,
-		Reason:     mesh.DeadAbandoned,
+		Reason:     reason,
 		Attempts:   a.Deliveries,
 		Error:      "its deliveries are used up: workers died with it or gave it back",
 	}, err

@@ -42,6 +42,7 @@ type app struct {
 	addresses Addresses
 
 	js        jetstream.JetStream
+	readiness readiness
 	streams   *streamsFile
 	committer *mesh.Committer
 	fleet     *fleet
@@ -76,9 +77,7 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 	}
 	var components []component
 	if a.Workers != nil {
-		if components, err = a.addWorkers(topology, components); err != nil {
-			return nil, err
-		}
+		components = a.addWorkers(topology, components)
 	}
 	if a.Ingress != nil {
 		if components, err = a.addIngress(topology, components); err != nil {
@@ -86,7 +85,7 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 		}
 	}
 	if a.ConsoleAddr != "" {
-		server, err := console.Listen(a.ConsoleAddr, a.metrics, a.ready, a.Logger)
+		server, err := console.Listen(a.ConsoleAddr, a.metrics, a.readiness.check, a.Logger)
 		if err != nil {
 			return nil, err
 		}
@@ -104,6 +103,7 @@ func (a *app) load() (*mesh.Topology, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.streams.settle()
 	return topology, a.check(topology)
 }
 
@@ -151,6 +151,7 @@ func (a *app) connect(ctx context.Context) error {
 		return nil
 	})
 	a.js, err = mesh.JetStream(nc)
+	a.readiness.ask = a.ready
 	return err
 }
 
@@ -163,9 +164,11 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
 	if err != nil {
 		return err
 	}
-	var refused *mesh.DestructiveError
-	switch err := plan.Apply(ctx, a.js, false); {
-	case errors.As(err, &refused):
+	err = plan.Apply(ctx, a.js, false)
+	// By type and not errors.As: joined with another error it is not all that went wrong.
+	_, onlyRefused := err.(*mesh.DestructiveError)
+	switch {
+	case onlyRefused:
 		a.Logger.WithError(err).Warn("streams.json asks for what would lose data; all else is applied. To do that too: genmesh apply --allow-destroy")
 	case err != nil:
 		return err
@@ -175,19 +178,15 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
 	return nil
 }
 
-func (a *app) addWorkers(t *mesh.Topology, components []component) ([]component, error) {
-	letters, err := mesh.NewDeadLetters(a.js, t)
-	if err != nil {
-		return nil, err
-	}
+func (a *app) addWorkers(t *mesh.Topology, components []component) []component {
 	metrics := workers.NewMetrics(a.metrics)
 	a.fleet = newFleet(a.js, t, targetMaker{app: a}, a.Workers.Grace, a.Logger, metrics)
 	undertaker := &workers.Undertaker{
-		JetStream: a.js, DeadLetters: letters, Topology: a.fleet.current, Logger: a.Logger, Metrics: metrics,
+		JetStream: a.js, DeadLetters: a.fleet, Topology: a.fleet.current, Logger: a.Logger, Metrics: metrics,
 	}
 	return append(components,
 		component{"undertaker", undertaker.Run},
-		component{"workers", a.fleet.Run}), nil
+		component{"workers", a.fleet.Run})
 }
 
 func (a *app) addIngress(t *mesh.Topology, components []component) ([]component, error) {
@@ -198,7 +197,7 @@ func (a *app) addIngress(t *mesh.Topology, components []component) ([]component,
 	a.ingress, err = ingress.New(ingress.Options{
 		Addr: a.Ingress.Addr, CertFile: a.Ingress.TLSCert, KeyFile: a.Ingress.TLSKey,
 		Sources: t.Sources, LookupSecret: a.LookupEnv, Store: a.committer,
-		Ready: a.ready, GracePeriod: a.Ingress.Grace, Logger: a.Logger, Registerer: a.metrics,
+		Ready: a.readiness.check, GracePeriod: a.Ingress.Grace, Logger: a.Logger, Registerer: a.metrics,
 	})
 	if err != nil {
 		return nil, err
@@ -208,17 +207,4 @@ func (a *app) addIngress(t *mesh.Topology, components []component) ([]component,
 	return append(components,
 		component{"committer", a.committer.Run},
 		component{"ingress", a.ingress.Run}), nil
-}
-
-// ready tells why the process can't do its work now.
-func (a *app) ready() error {
-	if !a.js.Conn().IsConnected() {
-		return errors.New("NATS is out of reach")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
-	defer cancel()
-	if _, err := a.js.AccountInfo(ctx); err != nil {
-		return fmt.Errorf("JetStream does not answer: %w", err)
-	}
-	return nil
 }

@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +35,7 @@ type fleet struct {
 type service struct {
 	subscriber mesh.Subscriber
 	target     *target
+	replays    string // the stream of its replays
 	stop       context.CancelFunc
 	done       chan struct{}
 }
@@ -74,8 +77,9 @@ func (f *fleet) Update(t *mesh.Topology) {
 // Reopen lets every target look at its files again.
 func (f *fleet) Reopen() {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, s := range f.services {
+	services := slices.Collect(maps.Values(f.services))
+	f.mu.Unlock()
+	for _, s := range services {
 		s.target.reopen(f.log)
 	}
 }
@@ -94,19 +98,19 @@ func (f *fleet) follow(ctx context.Context) error {
 	for _, s := range t.Subscribers {
 		wanted[s.Name] = s
 	}
-	f.end(func(s *service) bool {
-		w, ok := wanted[s.subscriber.Name]
-		return !ok || !reflect.DeepEqual(w, s.subscriber)
-	})
 	letters, err := mesh.NewDeadLetters(f.js, t)
 	if err != nil {
 		return err
 	}
+	f.end(func(s *service) bool {
+		w, ok := wanted[s.subscriber.Name]
+		return !ok || !reflect.DeepEqual(w, s.subscriber) || s.replays != letters.Stream()
+	})
 	for _, s := range t.Subscribers {
 		if f.services[s.Name] != nil {
 			continue
 		}
-		if err := f.serve(ctx, s, letters); err != nil {
+		if err := f.serve(ctx, s, letters.Stream()); err != nil {
 			return err
 		}
 	}
@@ -133,18 +137,27 @@ func (f *fleet) end(chosen func(*service) bool) {
 	}
 }
 
-func (f *fleet) serve(ctx context.Context, s mesh.Subscriber, letters *mesh.DeadLetters) error {
+// Bury stores a dead letter in the stream that is theirs now.
+func (f *fleet) Bury(ctx context.Context, letter mesh.DeadLetter) error {
+	letters, err := mesh.NewDeadLetters(f.js, f.current())
+	if err != nil {
+		return err
+	}
+	return letters.Bury(ctx, letter)
+}
+
+func (f *fleet) serve(ctx context.Context, s mesh.Subscriber, replays string) error {
 	target, err := f.targets.make(s)
 	if err != nil {
 		return fmt.Errorf("subscriber %s: %w", s.Name, err)
 	}
 	runner := workers.NewRunner(workers.Options{
-		JetStream: f.js, Subscriber: s, ReplayStream: letters.Stream(), Handler: target, DeadLetters: letters,
+		JetStream: f.js, Subscriber: s, ReplayStream: replays, Handler: target, DeadLetters: f,
 		Logger: f.log, Metrics: f.metrics, Grace: f.grace,
 	})
 	// Its own context: follow and Run's end stop it, in the fleet's order.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	service := &service{subscriber: s, target: target, stop: cancel, done: make(chan struct{})}
+	service := &service{subscriber: s, target: target, replays: replays, stop: cancel, done: make(chan struct{})}
 	f.mu.Lock()
 	f.services[s.Name] = service
 	f.mu.Unlock()

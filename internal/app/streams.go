@@ -32,26 +32,31 @@ const (
 type streamsFile struct {
 	StreamsFile
 	lookup func(string) (string, bool)
-	last   []byte
-	onDisk bool // last came from the file
+	last   []byte // what is in force, or was refused for good
+	next   []byte // what was read
+	onDisk bool   // next came from the file
 }
 
 func newStreamsFile(f StreamsFile, lookup func(string) (string, bool)) *streamsFile {
 	return &streamsFile{StreamsFile: f, lookup: lookup}
 }
 
+// read parses the file. Whoever adopts what it says, or finds that it never can be adopted, calls
+// settle; until then the file counts as changed and is tried again.
 func (s *streamsFile) read() (*mesh.Topology, error) {
 	data, err := s.bytes()
 	if err != nil {
 		return nil, err
 	}
-	s.last = data
+	s.next = data
 	t, err := ParseStreams(data, s.lookup)
 	if err == nil && s.onDisk {
 		s.Fallback = nil // a file that goes away later is a mistake and no wish for the built-in one
 	}
 	return t, err
 }
+
+func (s *streamsFile) settle() { s.last = s.next }
 
 func (s *streamsFile) bytes() ([]byte, error) {
 	file, err := os.Open(s.Path)
@@ -70,7 +75,7 @@ func (s *streamsFile) bytes() ([]byte, error) {
 	return data, nil
 }
 
-// changed reports whether the file differs from what was read last. A file that is away for a
+// changed reports whether the file differs from what was settled last. A file that is away for a
 // moment, as while an editor renames, has not changed.
 func (s *streamsFile) changed() bool {
 	data, err := s.bytes()
@@ -138,6 +143,10 @@ func (a *app) reload(ctx context.Context) {
 	if err == nil {
 		err = a.adopt(ctx, topology)
 	}
+	var mistakes mesh.Mistakes
+	if err == nil || errors.As(err, &mistakes) {
+		a.streams.settle()
+	}
 	if err != nil {
 		log.WithError(err).Error("the new streams.json is refused; the old one stays in force")
 		return
@@ -152,6 +161,9 @@ func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 	if err := a.apply(ctx, t); err != nil {
 		return err
 	}
+	if err := a.hasStreams(ctx, t); err != nil {
+		return err
+	}
 	if a.ingress != nil {
 		if err := a.committer.Update(t); err != nil {
 			return err
@@ -162,6 +174,17 @@ func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 	}
 	if a.fleet != nil {
 		a.fleet.Update(t)
+	}
+	return nil
+}
+
+// hasStreams finds a stream that t needs and the server lacks: to switch to it would answer 503
+// where events are stored now.
+func (a *app) hasStreams(ctx context.Context, t *mesh.Topology) error {
+	for _, s := range t.Streams {
+		if _, err := a.js.Stream(ctx, s.Name); err != nil {
+			return fmt.Errorf("stream %s: %w; make it with genmesh apply", s.Name, err)
+		}
 	}
 	return nil
 }

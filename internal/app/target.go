@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -95,32 +96,52 @@ func (t *target) opened() (workers.Handler, error) {
 	if t.handler == nil {
 		h, err := t.open()
 		if err != nil {
-			return nil, fmt.Errorf("open target %s: %w", t.name, err)
+			// The target's fault and not the event's: the subscriber waits.
+			return nil, workers.RetryAfter(0, fmt.Errorf("open target %s: %w", t.name, err))
 		}
 		t.handler = h
 	}
 	return t.handler, nil
 }
 
+// patience bounds how long a target may take to reopen or close: a disk that hangs must not keep
+// the process from reloading or ending.
+const patience = 10 * time.Second
+
 // reopen lets a target with files look at them again.
 func (t *target) reopen(log logrus.FieldLogger) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if r, ok := t.handler.(interface{ Reopen() error }); ok {
-		if err := r.Reopen(); err != nil {
-			log.WithError(err).WithField("target", t.name).Error("the target can't be opened again")
-		}
+	h := t.current()
+	if r, ok := h.(interface{ Reopen() error }); ok {
+		t.patiently(log, "reopening", r.Reopen)
 	}
 }
 
 // close ends the target; nothing is handed to it any more.
 func (t *target) close(log logrus.FieldLogger) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.closed = true
-	if c, ok := t.handler.(interface{ Close() error }); ok {
-		if err := c.Close(); err != nil {
-			log.WithError(err).WithField("target", t.name).Warn("the target reports an error at its end")
+	t.mu.Unlock()
+	if c, ok := t.current().(interface{ Close() error }); ok {
+		t.patiently(log, "closing", c.Close)
+	}
+}
+
+func (t *target) current() workers.Handler {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.handler
+}
+
+func (t *target) patiently(log logrus.FieldLogger, doing string, do func() error) {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	log = log.WithField("target", t.name)
+	select {
+	case err := <-done:
+		if err != nil {
+			log.WithError(err).Errorf("%s the target failed", doing)
 		}
+	case <-time.After(patience):
+		log.Errorf("%s the target takes too long; it is left alone", doing)
 	}
 }

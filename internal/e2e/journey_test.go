@@ -270,3 +270,16 @@ func TestFileThatIsAwayForAMomentChangesNothing(t *testing.T) {
 	crm.await(t, 2)
 	assert.NotContains(t, p.log.String(), "no longer served")
 }
+
+// What can't be applied is not adopted: ingress would answer 503 for a stream that isn't there.
+func TestEditThatTheServerRefusesChangesNothing(t *testing.T) {
+	crm := newSink(t)
+	config := streams(subscriber("crm", crm))
+	p := startDev(t, config)
+	renamed := strings.ReplaceAll(string(config), `"INTERACTIONS"`, `"CALLS"`)
+	renamed = strings.Replace(renamed, `"name": "CALLS"`, `"name": "CALLS", "description": "takes what another stream takes"`, 1)
+	p.edit([]byte(renamed))
+	p.awaitLog("the old one stays in force", 1)
+	assert.Equal(t, 202, p.send(event("1", 1)).status)
+	crm.await(t, 1)
+}

@@ -1,0 +1,47 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// readiness asks at most once a second whether the process can do its work, however often it is
+// asked itself: anybody may.
+type readiness struct {
+	ask func() error
+
+	mu    sync.Mutex
+	until time.Time
+	last  error
+}
+
+const readyInterval = time.Second
+
+func (r *readiness) check() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); now.After(r.until) {
+		r.last = r.ask()
+		r.until = now.Add(readyInterval)
+	}
+	return r.last
+}
+
+// ready tells why the process can't do its work now.
+func (a *app) ready() error {
+	if !a.js.Conn().IsConnected() {
+		return errors.New("NATS is out of reach")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	if _, err := a.js.AccountInfo(ctx); err != nil {
+		return fmt.Errorf("JetStream does not answer: %w", err)
+	}
+	if a.committer != nil {
+		return a.committer.Ready()
+	}
+	return nil
+}
