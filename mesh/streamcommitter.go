@@ -71,14 +71,7 @@ type streamFacts struct {
 }
 
 const (
-	queueLength = 1024
-	// maxBatchEvents is the server's limit for an atomic batch.
-	maxBatchEvents = 1000
-	maxBatchBytes  = 8 << 20
-	// maxBatches under way. An atomic batch costs the server its fsyncs whatever its size, one
-	// batch after another: a second one on its way gains less than it takes from the size of
-	// each. Measured on one node, distinct events and lifecycles, one is 1.1 to 1.4 times two.
-	maxBatches    = 1
+	queueLength   = 1024
 	factsInterval = 5 * time.Second
 	// settleTimeout bounds one commit with all its retries.
 	settleTimeout = 5 * time.Second
@@ -282,69 +275,6 @@ func (s *streamCommitter) note(pub *publication) {
 	if pub.holder.fingerprint != p.event.Fingerprint && !(pub.duplicate && p.repeat == RepeatDrop) {
 		s.memory.remember(p.id, p.event.Fingerprint, pub.sequence, pub.asked)
 	}
-}
-
-// launch sends off what is ready, as far as commits may be under way.
-func (s *streamCommitter) launch(work context.Context) {
-	s.dropAbandoned()
-	for len(s.ready) > 0 && s.flying < s.maxFlying() {
-		batch := s.take()
-		s.flying++
-		go func() {
-			ctx, cancel := context.WithTimeout(work, settleTimeout)
-			defer cancel()
-			s.returned <- s.publish(ctx, batch)
-		}()
-	}
-	if len(s.ready) == 0 {
-		s.ready = nil
-	}
-}
-
-// dropAbandoned lets go of what nobody waits for any more, as when the stream was out of reach for
-// long: the sender was told to try again, and what is stale must not stand before what is new.
-func (s *streamCommitter) dropAbandoned() {
-	if s.flying >= s.maxFlying() {
-		return
-	}
-	ready := s.ready
-	s.ready = nil
-	for _, pub := range ready {
-		if pub.pending.ctx.Err() == nil {
-			s.ready = append(s.ready, pub)
-			continue
-		}
-		pub.err = fmt.Errorf("%w: given up", ErrUnavailable)
-		s.settle(pub) // lets those go on that wait for it
-	}
-}
-
-// maxFlying commits may be under way: one batch, or as many single publishes as the
-// connection takes, for those the server groups itself.
-func (s *streamCommitter) maxFlying() int {
-	if s.facts.atomic {
-		return maxBatches
-	}
-	return maxPublishesInFlight
-}
-
-// take cuts the next batch off what is ready.
-func (s *streamCommitter) take() []publication {
-	limit := 1
-	if s.facts.atomic {
-		limit = maxBatchEvents
-	}
-	var batch []publication
-	bytes := 0
-	for len(s.ready) > 0 && len(batch) < limit && bytes < maxBatchBytes {
-		pub := s.ready[0]
-		s.ready[0] = nil
-		s.ready = s.ready[1:]
-		batch = append(batch, *pub)
-		bytes += len(pub.pending.event.Body)
-	}
-	s.metrics.batchEvents.WithLabelValues(s.stream).Observe(float64(len(batch)))
-	return batch
 }
 
 // learn takes over what the server says about the stream. A stream that was deleted and made

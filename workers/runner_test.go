@@ -77,6 +77,20 @@ func (m *mill) run(h workers.HandlerFunc) (stop func()) {
 	return stop
 }
 
+// undertake runs an undertaker that knows t, until the test ends.
+func (m *mill) undertake(t *mesh.Topology) {
+	m.t.Helper()
+	u := &workers.Undertaker{
+		JetStream: m.server.JetStream(), DeadLetters: m.letters,
+		Topology: func() *mesh.Topology { return t },
+		Logger:   meshtest.Quiet(), Metrics: workers.NewMetrics(nil),
+	}
+	ctx, cancel := context.WithCancel(m.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- u.Run(ctx) }()
+	m.t.Cleanup(func() { cancel(); require.NoError(m.t, <-done) })
+}
+
 // publish stores the event number i of an interaction.
 func (m *mill) publish(interaction string, i int) uint64 {
 	m.t.Helper()
@@ -456,16 +470,7 @@ func TestMessageThatIsNoEventIsADeadLetter(t *testing.T) {
 // Workers die with an event until its deliveries are used up: the server's advisory tells.
 func TestEventWhoseWorkersAllDiedIsBuriedByTheUndertaker(t *testing.T) {
 	m := newMill(t, `"max_attempts": 1, "max_deliver": 2, "ack_wait": "1s"`)
-	u := &workers.Undertaker{
-		JetStream: m.server.JetStream(), DeadLetters: m.letters,
-		Topology: func() *mesh.Topology { return m.topology },
-		Logger:   meshtest.Quiet(), Metrics: workers.NewMetrics(nil),
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- u.Run(ctx) }()
-	defer func() { cancel(); require.NoError(t, <-done) }()
-
+	m.undertake(m.topology)
 	// A client that takes events and never says a word, as a worker that dies each time.
 	consumer, err := m.server.JetStream().PushConsumer(t.Context(), "INTERACTIONS", "crm")
 	require.NoError(t, err)
@@ -542,15 +547,7 @@ func TestUndertakerBuriesForSubscribersThatItDoesNotKnow(t *testing.T) {
 	m := newMill(t, `"max_attempts": 1, "max_deliver": 2, "ack_wait": "1s"`)
 	older := *m.topology
 	older.Subscribers = nil
-	u := &workers.Undertaker{
-		JetStream: m.server.JetStream(), DeadLetters: m.letters,
-		Topology: func() *mesh.Topology { return &older },
-		Logger:   meshtest.Quiet(), Metrics: workers.NewMetrics(nil),
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- u.Run(ctx) }()
-	defer func() { cancel(); require.NoError(t, <-done) }()
+	m.undertake(&older)
 	consumer, err := m.server.JetStream().PushConsumer(t.Context(), "INTERACTIONS", "crm")
 	require.NoError(t, err)
 	dying, err := consumer.Consume(func(jetstream.Msg) {})

@@ -49,7 +49,7 @@ func (l *load) send(t testing.TB, addr, body string) {
 	for time.Now().Before(deadline) {
 		a, err := post(context.Background(), addr, body)
 		if err != nil || a.status == 503 {
-			time.Sleep(10 * time.Millisecond) // as a sender's own retry policy
+			<-time.After(10 * time.Millisecond) // the sender's own retry policy
 			continue
 		}
 		if !assert.Contains(t, []int{200, 202}, a.status, a) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -134,13 +135,11 @@ func (w *world) replay() {
 
 func (w *world) check(r *rapid.T) {
 	var missing []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	arrived := assert.Eventually(w.t, func() bool {
 		missing = append(w.ledger.missing(w.crm, w.dead("crm")), w.ledger.missing(w.analytics, w.dead("analytics"))...)
-		if len(missing) == 0 {
-			break
-		}
-	}
-	if len(missing) > 0 {
+		return len(missing) == 0
+	}, 20*time.Second, 20*time.Millisecond)
+	if !arrived {
 		r.Fatalf("answered, and neither delivered nor a dead letter: %v", missing)
 	}
 	if foreign := append(w.ledger.foreign(w.crm), w.ledger.foreign(w.analytics)...); len(foreign) > 0 {
