@@ -136,18 +136,21 @@ func (c *Committer) Quarantine(ctx context.Context, e Event, reason string) (Rec
 	return c.commit(ctx, e, RepeatDrop)
 }
 
-// failingTime is how long storing may fail before Ready says so: a leader change is shorter.
+// failingTime is how long storing may fail before Ready says so, for a leader change is shorter,
+// and how long Ready says so after the last failure: who sends nothing to a process that is not
+// ready must find out again.
 const failingTime = 10 * time.Second
 
-// Ready tells why events can't be stored, if that has lasted: the first failure was a while ago,
-// and nothing was stored since. A full disk shows here and nowhere else; nats-server then needs
-// a restart once there is space.
+// Ready tells why the sources' events can't be stored, if that has lasted and still lasts. A full
+// disk shows here and nowhere else; nats-server then needs a restart once there is space.
 func (c *Committer) Ready() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for name, s := range c.streams {
-		if f := s.failing.Load(); f != nil && time.Since(f.since) > failingTime {
-			return fmt.Errorf("stream %s has stored nothing since %s", name, f.since.UTC().Format(time.RFC3339))
+	for _, source := range c.routes.Load().sources {
+		c.mu.Lock()
+		s := c.streams[source.Stream]
+		c.mu.Unlock()
+		f := s.failing.Load()
+		if f != nil && f.last.Sub(f.first) > failingTime && time.Since(f.last) < failingTime {
+			return fmt.Errorf("stream %s has stored nothing since %s", source.Stream, f.first.UTC().Format(time.RFC3339))
 		}
 	}
 	return nil

@@ -228,3 +228,22 @@ func TestEventsThatNobodyWaitsForAreLetGo(t *testing.T) {
 	assert.Less(t, c.stored("INTERACTIONS"), uint64(n), "at most the batches that were under way come through")
 	require.NoError(t, c.Ready())
 }
+
+// Who is not ready gets no requests, so it must become ready again without one.
+func TestReadinessTellsOfALastingFailureAndForgetsIt(t *testing.T) {
+	s := meshtest.Start(t)
+	c := newCommits(t, s)
+	c.commit(event("warm", "up"))
+	s.Stop()
+	fail := func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := c.Commit(ctx, event("1", "connected"))
+		assert.ErrorIs(t, err, mesh.ErrUnavailable)
+	}
+	fail()
+	require.NoError(t, c.Ready(), "a moment is no lasting failure")
+	require.Eventually(t, func() bool { fail(); return c.Ready() != nil }, 30*time.Second, 500*time.Millisecond)
+	s.Restart()
+	require.Eventually(t, func() bool { return c.Ready() == nil }, 30*time.Second, 200*time.Millisecond)
+}

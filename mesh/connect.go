@@ -1,7 +1,9 @@
 package mesh
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -41,6 +43,10 @@ func Connect(name, urls string, log logrus.FieldLogger, more ...nats.Option) (*n
 		}),
 	}, more...)
 	nc, err := nats.Connect(urls, options...)
+	var unreadable *url.Error
+	if errors.As(err, &unreadable) { // it would show the address, password included
+		return nil, errors.New("connect to NATS: an address is no URL; a password in it must be percent-encoded")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w", hosts(urls), err)
 	}

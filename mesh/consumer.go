@@ -57,6 +57,10 @@ func (t *Topology) Replays(s Subscriber) (Subscriber, bool) {
 	s.FilterSubject, s.FilterSubjects = "", []string{replayPrefix + s.Name + ".>"}
 	s.DeliverPolicy, s.OptStartSeq, s.OptStartTime = jetstream.DeliverAllPolicy, 0, nil
 	s.ReplayPolicy, s.RateLimit, s.MemoryStorage = jetstream.ReplayInstantPolicy, 0, false
+	s.Replicas = 0 // as the dead-letter stream has
+	if limit := dead.ConsumerLimits.MaxAckPending; limit > 0 {
+		s.MaxAckPending = min(s.MaxAckPending, limit)
+	}
 	return s, ok
 }
 

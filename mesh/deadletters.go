@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,8 +14,9 @@ import (
 
 // DeadLetters is the stream of what could not be delivered.
 type DeadLetters struct {
-	js     jetstream.JetStream
-	stream string
+	js       jetstream.JetStream
+	stream   string
+	topology *Topology
 }
 
 // Stream is the name of the dead-letter stream.
@@ -25,7 +28,7 @@ func NewDeadLetters(js jetstream.JetStream, t *Topology) (*DeadLetters, error) {
 	if !ok {
 		return nil, fmt.Errorf("no stream takes %s", deadSubjects)
 	}
-	return &DeadLetters{js: js, stream: stream.Name}, nil
+	return &DeadLetters{js: js, stream: stream.Name, topology: t}, nil
 }
 
 // DeadFilter chooses dead letters; its zero value chooses all.
@@ -153,6 +156,8 @@ func (d *DeadLetters) Get(ctx context.Context, number uint64) (DeadLetter, error
 		return DeadLetter{}, fmt.Errorf("%w: %d", ErrNoDeadLetter, number)
 	case err != nil:
 		return DeadLetter{}, fmt.Errorf("dead letter %d: %w", number, err)
+	case !strings.HasPrefix(raw.Subject, deadPrefix):
+		return DeadLetter{}, fmt.Errorf("%w: %d is on its way to its subscriber again", ErrNoDeadLetter, number)
 	}
 	return parseDeadLetter(raw.Subject, raw.Header, raw.Data, &jetstream.MsgMetadata{
 		Sequence: jetstream.SequencePair{Stream: number}, Timestamp: raw.Time,
@@ -164,6 +169,10 @@ func (d *DeadLetters) Get(ctx context.Context, number uint64) (DeadLetter, error
 // letter is discarded. The event keeps its identity and its attempts begin anew. Replaying the
 // same dead letter twice within the stream's duplicate window delivers once.
 func (d *DeadLetters) Replay(ctx context.Context, letter DeadLetter) error {
+	serves := func(s Subscriber) bool { return s.Name == letter.Subscriber }
+	if !slices.ContainsFunc(d.topology.Subscribers, serves) {
+		return fmt.Errorf("replay dead letter %d: %s is no subscriber in streams.json; nobody would get it", letter.Number, letter.Subscriber)
+	}
 	if _, err := d.js.PushConsumer(ctx, d.stream, letter.Subscriber); err != nil {
 		return fmt.Errorf("replay dead letter %d: nobody reads what is replayed to %s; is it in streams.json, and applied? %w",
 			letter.Number, letter.Subscriber, err)

@@ -23,7 +23,7 @@ type streamCommitter struct {
 	log     logrus.FieldLogger
 	metrics *commitMetrics
 
-	failing atomic.Pointer[failure] // nil while events are stored
+	failing atomic.Pointer[failures] // nil while events are stored
 
 	queue    chan *pending
 	stopped  chan struct{}
@@ -245,16 +245,19 @@ func (s *streamCommitter) settle(pub *publication) {
 	}
 }
 
-// failure is since when no event could be stored, and why.
-type failure struct {
-	since time.Time
-	err   error
-}
+// failures are those since an event was stored for the last time.
+type failures struct{ first, last time.Time }
 
 func (s *streamCommitter) noteFailure(err error) {
-	if errors.Is(err, ErrUnavailable) && s.failing.Load() == nil {
-		s.failing.Store(&failure{since: time.Now(), err: err})
+	if !errors.Is(err, ErrUnavailable) {
+		return
 	}
+	f := failures{last: time.Now()}
+	f.first = f.last
+	if before := s.failing.Load(); before != nil {
+		f.first = before.first
+	}
+	s.failing.Store(&f)
 }
 
 func (s *streamCommitter) endConversation(id string, c *conversation) {

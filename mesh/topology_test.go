@@ -214,6 +214,8 @@ func TestMistakes(t *testing.T) {
 		"filter of nothing":         {[]string{inSubscriber, inSubscriber + `"filter_subject": "genesis.>",`}, `subscribers[0].filter_subject: "genesis.>" matches nothing`, "genesys.>"},
 		"overlapping filters":       {[]string{inSubscriber, inSubscriber + `"filter_subjects": ["genesys.*.a.>", "genesys.01.>"],`}, "subscribers[0].filter_subjects[1]: ", ""},
 		"both filters":              {[]string{inSubscriber, inSubscriber + `"filter_subject": "genesys.>", "filter_subjects": ["genesys.>"],`}, "subscribers[0].filter_subject: there are both", ""},
+		"no room for replays": {[]string{`"subjects": ["dead.>"],`, `"subjects": ["dead.>"], "max_consumers": 2,`},
+			"streams[1].max_consumers: 2 is too few", "raise it"},
 		"one file, two writers": {[]string{`"url": "${CRM_URL:-log:}"`, `"url": "file:.genmesh/./compliance.ndjson"`},
 			"subscribers[2].target.url: subscribers[0] writes this file already", "a file of its own"},
 		"too few deliveries":      {[]string{`"max_deliver": 9`, `"max_deliver": 6`}, "subscribers[0].max_deliver: 6 is not above max_attempts 6", "write 9"},

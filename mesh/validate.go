@@ -71,6 +71,23 @@ func (c *checker) topology() {
 	c.sharedStreams()
 	c.overlappingStreams()
 	c.roles()
+	c.replayable()
+}
+
+// replayable checks that the dead-letter stream can have a consumer for each subscriber's replays.
+func (c *checker) replayable() {
+	i := slices.IndexFunc(c.t.Streams, func(s Stream) bool { return slices.Contains(s.Subjects, deadSubjects) })
+	if i < 0 {
+		return
+	}
+	dead, at := c.t.Streams[i], index("streams", i)
+	if limit := dead.MaxConsumers; limit > 0 && limit < len(c.t.Subscribers) {
+		c.wrong(at+".max_consumers", "raise it", "%d is too few: each of the %d subscribers has a consumer here for its replays",
+			limit, len(c.t.Subscribers))
+	}
+	if dead.ConsumerLimits.InactiveThreshold > 0 {
+		c.wrong(at+".consumer_limits.inactive_threshold", "remove it", "it deletes the consumers for replays")
+	}
 }
 
 func (c *checker) count(path string, n, limit int) {

@@ -60,7 +60,7 @@ func (r *Runner) take(msg jetstream.Msg) {
 		d.msg, d.alive = msg, time.Now()
 		return
 	}
-	if r.finished.has(at) {
+	if meta.NumDelivered > 1 && r.finished.has(at) { // the first delivery is never a lost acknowledgement
 		r.settled(msg.Ack()) // our first acknowledgement was lost
 		return
 	}
@@ -133,10 +133,31 @@ func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
 
 // acknowledge, terminate and giveBack are the three ends of a delivery.
 
-func (r *Runner) acknowledge(d *delivery) { r.settled(r.letGo(d, true).Ack()) }
+func (r *Runner) acknowledge(d *delivery) {
+	r.settled(r.letGo(d, true).Ack())
+	r.tidy(d)
+}
 
 func (r *Runner) terminate(d *delivery, reason mesh.DeadReason) {
 	r.settled(r.letGo(d, true).TermWithReason("genmesh: dead letter, " + string(reason)))
+	r.tidy(d)
+}
+
+// tidy deletes a replay that came to its end, so that replays don't fill the dead-letter stream.
+// One that stays, because NATS is away, goes with the stream's max_age.
+func (r *Runner) tidy(d *delivery) {
+	if r.ReplayStream == "" || d.event.Stream != r.ReplayStream {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.working), apiTimeout)
+	defer cancel()
+	stream, err := r.JetStream.Stream(ctx, r.ReplayStream)
+	if err == nil {
+		err = stream.DeleteMsg(ctx, d.event.Sequence)
+	}
+	if err != nil {
+		r.log.WithError(err).WithField("sequence", d.event.Sequence).Debug("a replay that is done stays in its stream")
+	}
 }
 
 // giveBack returns an event to the server, which delivers it again after the delay. A plain nak

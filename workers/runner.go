@@ -44,7 +44,8 @@ const defaultGrace = 15 * time.Second
 // It holds an event from its arrival until its fate is settled, retries included, and keeps it
 // alive at the server meanwhile. So the events of one interaction, which wait behind each other
 // in a lane, keep their order, and only what a process lost or gave back is delivered again.
-// What a runner holds is bounded by the subscriber's max_ack_pending.
+// What a runner holds is bounded by the subscriber's max_ack_pending, once for events and once for
+// replays.
 type Runner struct {
 	Options
 	log     logrus.FieldLogger

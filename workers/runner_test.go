@@ -311,6 +311,10 @@ func TestReplayReachesTheSubscriberAgainWithItsIdentity(t *testing.T) {
 	assert.Equal(t, 1, e.Attempt)
 	assert.Equal(t, 1, g.len(), "and delivers nothing")
 	assert.Empty(t, m.dead())
+	require.Eventually(t, func() bool {
+		s, err := m.js.Stream(t.Context(), "DEAD_LETTERS")
+		return err == nil && s.CachedInfo().State.Msgs == 0
+	}, 5*time.Second, 20*time.Millisecond, "a replay that is done leaves nothing behind")
 }
 
 func TestTargetThatAsksForAirStopsTheSubscriberAndSpendsNoAttempt(t *testing.T) {
@@ -570,4 +574,19 @@ func TestNobodyGoesWhileTheTargetAsksForAir(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return calls.Load() > 0 }, 5*time.Second, time.Millisecond)
 	require.Never(t, func() bool { return calls.Load() > 2 }, time.Second, 20*time.Millisecond)
+}
+
+// An operator deletes a consumer so that everything is delivered again.
+func TestConsumerMadeAgainDeliversEverythingAgain(t *testing.T) {
+	m := newMill(t, fast)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error { g.add(e); return nil })
+	for i := range 5 {
+		m.publish("a", i)
+	}
+	g.await(t, 5)
+	m.settled()
+	require.NoError(t, m.js.DeleteConsumer(t.Context(), "INTERACTIONS", "crm"))
+	meshtest.Apply(t, m.js, m.topology)
+	require.Eventually(t, func() bool { return g.len() == 10 }, 20*time.Second, 20*time.Millisecond)
 }

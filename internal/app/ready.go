@@ -23,9 +23,9 @@ const readyInterval = time.Second
 func (r *readiness) check() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := time.Now(); now.After(r.until) {
+	if time.Now().After(r.until) {
 		r.last = r.ask()
-		r.until = now.Add(readyInterval)
+		r.until = time.Now().Add(readyInterval) // asking may have taken longer than that
 	}
 	return r.last
 }

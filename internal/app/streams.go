@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -178,12 +179,20 @@ func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 	return nil
 }
 
-// hasStreams finds a stream that t needs and the server lacks: to switch to it would answer 503
+// hasStreams finds what t stores and the server would not take: to switch to it would answer 503
 // where events are stored now.
 func (a *app) hasStreams(ctx context.Context, t *mesh.Topology) error {
 	for _, s := range t.Streams {
-		if _, err := a.js.Stream(ctx, s.Name); err != nil {
+		stream, err := a.js.Stream(ctx, s.Name)
+		if err != nil {
 			return fmt.Errorf("stream %s: %w; make it with genmesh apply", s.Name, err)
+		}
+		has := stream.CachedInfo().Config.Subjects
+		for _, subject := range s.Config().Subjects {
+			covers := func(own string) bool { return mesh.SubjectCovers(own, subject) }
+			if !slices.ContainsFunc(has, covers) {
+				return fmt.Errorf("stream %s does not take %s on the server; run genmesh apply", s.Name, subject)
+			}
 		}
 	}
 	return nil
