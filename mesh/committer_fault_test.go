@@ -100,6 +100,20 @@ func (c *commits) commitUntilAnswered(e mesh.Event) {
 	c.t.Errorf("event %s of interaction %s was never answered", e.Fingerprint, e.Interaction)
 }
 
+// failAll commits n events at once while the server can't be heard; nobody waits long for them.
+func (c *commits) failAll(n int, build func(i int) mesh.Event) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(c.t.Context(), 500*time.Millisecond)
+			defer cancel()
+			_, err := c.Commit(ctx, build(i))
+			assert.ErrorIs(c.t, err, mesh.ErrUnavailable)
+		})
+	}
+	all.Wait()
+}
+
 // The server stores and its answers are lost. Whoever asked is told "unavailable", and the next
 // try finds the event stored.
 func TestLostAnswerIsSettledByTheNextTry(t *testing.T) {
@@ -117,16 +131,7 @@ func TestLostAnswerIsSettledByTheNextTry(t *testing.T) {
 
 	link.mute()
 	const n = 20
-	var all sync.WaitGroup
-	for i := range n {
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-			defer cancel()
-			_, err := c.Commit(ctx, event(fmt.Sprint(i), "connected"))
-			assert.ErrorIs(t, err, mesh.ErrUnavailable)
-		})
-	}
-	all.Wait()
+	c.failAll(n, func(i int) mesh.Event { return event(fmt.Sprint(i), "connected") })
 	direct := commits{t: t, js: s.JetStream()}
 	require.Eventually(t, func() bool { return direct.stored("INTERACTIONS") > 1 }, 5*time.Second, 10*time.Millisecond,
 		"the server did store something")
@@ -212,16 +217,7 @@ func TestEventsThatNobodyWaitsForAreLetGo(t *testing.T) {
 	c.commit(event("warm", "up"))
 	s.Stop()
 	const n = 3000
-	var all sync.WaitGroup
-	for i := range n {
-		all.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-			defer cancel()
-			_, err := c.Commit(ctx, event(fmt.Sprint("stale ", i), "connected"))
-			assert.ErrorIs(t, err, mesh.ErrUnavailable)
-		})
-	}
-	all.Wait()
+	c.failAll(n, func(i int) mesh.Event { return event(fmt.Sprint("stale ", i), "connected") })
 	s.Restart()
 	c.commitUntilAnswered(event("fresh", "connected"))
 

@@ -67,7 +67,6 @@ const MaxValueBytes = 256
 
 // The names of the headers that carry an event's envelope.
 const (
-	headerPrefix       = "Genmesh-"
 	HeaderSource       = "Genmesh-Source"
 	HeaderOrganization = "Genmesh-Organization"
 	HeaderInteraction  = "Genmesh-Interaction"

@@ -37,7 +37,10 @@ func (p *planner) read(ctx context.Context) error {
 		if try == readTries || !passing(err) || ctx.Err() != nil {
 			return fmt.Errorf("list the server's streams: %w", err)
 		}
-		time.Sleep(interval)
+		select {
+		case <-ctx.Done():
+		case <-time.After(interval):
+		}
 	}
 }
 

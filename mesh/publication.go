@@ -18,7 +18,7 @@ import (
 type publication struct {
 	pending *pending
 	id      string // Nats-Msg-Id
-	first   bool   // it asks for the key's own id
+	first   bool   // it was sent off to ask for the key's own id
 	asked   time.Time
 
 	sequence  uint64
@@ -114,12 +114,12 @@ func (s *streamCommitter) publishOne(ctx context.Context, pub *publication) {
 		case err == nil && !ack.Duplicate:
 			pub.stored(ack.Sequence)
 			return
-		case err == nil && !pub.first:
+		case err == nil && !pub.asksForKey():
 			pub.sequence, pub.duplicate = ack.Sequence, !uncertain
 			return
 		case err == nil:
 			if err = s.compare(ctx, pub, ack.Sequence); err == nil {
-				if pub.id != pub.pending.id {
+				if !pub.asksForKey() {
 					continue // a later event of its key: now under an id of its own
 				}
 				pub.duplicate = pub.duplicate && !uncertain
@@ -167,7 +167,7 @@ func (s *streamCommitter) compare(ctx context.Context, pub *publication, sequenc
 		return nil
 	}
 	// An original that was deleted can't be compared; storing the event is the safe side.
-	pub.first, pub.repeat = false, true
+	pub.repeat = true
 	pub.id = repeatID(pub.pending.id, pub.pending.event.Fingerprint)
 	return nil
 }
@@ -204,9 +204,13 @@ func (s *streamCommitter) original(ctx context.Context, sequence uint64) (recent
 	return recentEvent{fingerprint: header.Get(HeaderFingerprint), stored: answer.Message.Time}, true, nil
 }
 
+// asksForKey reports whether its id is the key's own. A publication that was sent off with that
+// gets another once the key turns out to be taken by another event.
+func (pub *publication) asksForKey() bool { return pub.id == pub.pending.id }
+
 func (pub *publication) stored(sequence uint64) {
 	pub.sequence = sequence
-	if pub.first {
+	if pub.asksForKey() {
 		pub.holder = holder{pub.pending.event.Fingerprint, sequence, pub.asked}
 	} else {
 		pub.repeat = true
