@@ -66,16 +66,16 @@ func TestSamplerRepeatsItself(t *testing.T) {
 }
 
 func TestPresets(t *testing.T) {
-	first := genesys.Presets()
+	first := genesys.SourceDefaults()
 	require.Contains(t, first, "genesys")
 	var preset struct {
-		Signature struct{ Header string }
-		Identity  map[string]any
+		Verification struct{ Header string }
+		Identity     map[string]any
 	}
 	require.NoError(t, json.Unmarshal(first["genesys"], &preset))
-	assert.Equal(t, "X-Genesys-Signature", preset.Signature.Header)
+	assert.Equal(t, "X-Genesys-Signature", preset.Verification.Header)
 	assert.Equal(t, "data.id", preset.Identity["interaction"])
 
 	delete(first, "genesys")
-	assert.Contains(t, genesys.Presets(), "genesys", "the map is the caller's own")
+	assert.Contains(t, genesys.SourceDefaults(), "genesys", "the map is the caller's own")
 }

@@ -1,10 +1,12 @@
 package ingress
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,6 +22,8 @@ type answer struct {
 	Stream      string `json:"stream,omitempty"`
 	Sequence    uint64 `json:"sequence,omitempty"`
 	MsgID       string `json:"msg_id,omitempty"`
+	// Events are those of a delivery that brought several, in their order.
+	Events []answer `json:"events,omitempty"`
 }
 
 const (
@@ -58,6 +62,7 @@ const (
 	reasonIncompleteBody  = "incomplete_body"
 	reasonInFlight        = "too_many_in_flight"
 	reasonInternal        = "internal"
+	reasonKeysUnavailable = "keys_unavailable"
 	reasonMethod          = "method_not_allowed"
 	reasonNotFound        = "not_found"
 	reasonRateLimited     = "rate_limited"
@@ -89,12 +94,31 @@ func quarantined(e *mesh.Event, r mesh.Receipt, reason string) answer {
 	return a
 }
 
+// together is the one answer to a delivery: of several events it tells the best news, so that a
+// sender that looks at the status alone sees whether something was new.
+func together(answers []answer) answer {
+	if len(answers) == 1 {
+		return answers[0]
+	}
+	all := answer{code: http.StatusOK, Status: statusDuplicate, Events: answers}
+	for _, status := range []string{statusQuarantined, statusAccepted} {
+		if i := slices.IndexFunc(answers, func(a answer) bool { return a.Status == status }); i >= 0 {
+			all.code, all.Status = answers[i].code, status
+		}
+	}
+	return all
+}
+
 // shown bounds what is repeated to the sender.
 func shown(s string) string { return clip(s, mesh.MaxValueBytes) }
 
-// write sends the answer. It can't report a failure to anyone: the sender is gone then.
-func (a answer) write(w http.ResponseWriter) {
-	writeJSON(w, a.code, a)
+// write sends the answer, with another status than its own if code is not 0. It can't report a failure to anyone: the sender is gone then.
+func (a answer) write(w http.ResponseWriter, code int) {
+	if code == http.StatusNoContent {
+		w.WriteHeader(code)
+		return
+	}
+	writeJSON(w, cmp.Or(code, a.code), a)
 }
 
 // write sends the refusal: always the same words for the same reason.

@@ -17,14 +17,16 @@ import (
 // It is RFC 8785 but for numbers, which keep their digits: as float64, different ids beyond
 // 2^53 would be the same.
 type fingerprints struct {
-	paths   []string // the whole body if there are none
+	paths   []string // the content if there are none
+	typed   bool     // the type counts, for the content does not tell it
 	format  []jsontext.Options
 	buffers sync.Pool // *[]byte
 }
 
-func newFingerprints(paths []string) *fingerprints {
+func newFingerprints(paths []string, hasContent bool) *fingerprints {
 	return &fingerprints{
 		paths: paths,
+		typed: hasContent && len(paths) == 0,
 		format: []jsontext.Options{
 			jsontext.ReorderRawObjects(true),
 			jsontext.CanonicalizeRawInts(false),
@@ -34,11 +36,15 @@ func newFingerprints(paths []string) *fingerprints {
 	}
 }
 
-// of is the fingerprint of a body that checkJSON found good.
-func (f *fingerprints) of(body string) string {
+// of is the fingerprint of an event of the given type.
+func (f *fingerprints) of(d *document, eventType string) string {
 	buffer := f.buffers.Get().(*[]byte)
 	defer f.buffers.Put(buffer)
-	canonical := f.appendCanonical((*buffer)[:0], body)
+	canonical := (*buffer)[:0]
+	if f.typed {
+		canonical = append(append(canonical, eventType...), 0)
+	}
+	canonical = f.appendCanonical(canonical, d)
 	if cap(canonical) <= maxPooledBytes {
 		*buffer = canonical
 	}
@@ -50,13 +56,13 @@ const maxPooledBytes = 64 << 10
 
 // appendCanonical writes what the fingerprint is over. NUL stands in no canonical JSON and in
 // no path, so it divides them; a missing value is empty, which no JSON value is.
-func (f *fingerprints) appendCanonical(b []byte, body string) []byte {
+func (f *fingerprints) appendCanonical(b []byte, d *document) []byte {
 	if len(f.paths) == 0 {
-		return f.appendValue(b, body)
+		return f.appendValue(b, d.content)
 	}
 	for _, path := range f.paths {
 		b = append(append(b, path...), 0)
-		if v := gjson.Get(body, path); v.Exists() {
+		if v := gjson.Get(d.body, path); v.Exists() {
 			b = f.appendValue(b, v.Raw)
 		}
 		b = append(b, 0)

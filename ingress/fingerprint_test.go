@@ -10,11 +10,11 @@ import (
 )
 
 func presetFingerprints() *fingerprints {
-	return newFingerprints([]string{"eventTypeId", "timestamp", "data"})
+	return newFingerprints([]string{"eventTypeId", "timestamp", "data"}, false)
 }
 
 func TestFingerprintOfTheSameContent(t *testing.T) {
-	want := presetFingerprints().of(`{"id":"1","timestamp":1678886400,"eventTypeId":"interaction","data":{"id":"9","n":[1,{"a":"ä","b":null}]}}`)
+	want := presetFingerprints().of(bare(`{"id":"1","timestamp":1678886400,"eventTypeId":"interaction","data":{"id":"9","n":[1,{"a":"ä","b":null}]}}`), "")
 	assert.Regexp(t, "^[0-9a-f]{32}$", want)
 	for name, body := range map[string]string{
 		"envelope id":     `{"id":"2","timestamp":1678886400,"eventTypeId":"interaction","data":{"id":"9","n":[1,{"a":"ä","b":null}]}}`,
@@ -25,7 +25,7 @@ func TestFingerprintOfTheSameContent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Empty(t, checkJSON([]byte(body)))
-			assert.Equal(t, want, presetFingerprints().of(body))
+			assert.Equal(t, want, presetFingerprints().of(bare(body), ""))
 		})
 	}
 }
@@ -54,25 +54,25 @@ func TestFingerprintsOfOtherContent(t *testing.T) {
 		`{"eventTypeId":"a"}`,
 		`{}`,
 	} {
-		sum := presetFingerprints().of(body)
+		sum := presetFingerprints().of(bare(body), "")
 		assert.Empty(t, seen[sum], "the same as %s", body)
 		seen[sum] = body
 	}
 }
 
 func TestFingerprintOfTheWholeBody(t *testing.T) {
-	whole := newFingerprints(nil)
-	assert.Equal(t, whole.of(`{"a":1,"b":2}`), whole.of(` {"b":2, "a":1}`))
-	assert.NotEqual(t, whole.of(`{"a":1,"b":2}`), whole.of(`{"a":1,"b":3}`))
-	assert.NotEqual(t, whole.of(`{}`), rawFingerprint([]byte(`{}`)))
+	whole := newFingerprints(nil, false)
+	assert.Equal(t, whole.of(bare(`{"a":1,"b":2}`), ""), whole.of(bare(` {"b":2, "a":1}`), ""))
+	assert.NotEqual(t, whole.of(bare(`{"a":1,"b":2}`), ""), whole.of(bare(`{"a":1,"b":3}`), ""))
+	assert.NotEqual(t, whole.of(bare(`{}`), ""), rawFingerprint([]byte(`{}`)))
 	assert.NotEqual(t, rawFingerprint([]byte(`{`)), rawFingerprint([]byte(`{ `)))
 }
 
 func TestFingerprintsOfLargeAndSmallBodiesShareNothing(t *testing.T) {
-	f := newFingerprints(nil)
-	small := f.of(`{"a":1}`)
-	f.of(`{"a":"` + strings.Repeat("x", 200_000) + `"}`)
-	assert.Equal(t, small, f.of(`{"a":1}`))
+	f := newFingerprints(nil, false)
+	small := f.of(bare(`{"a":1}`), "")
+	f.of(bare(`{"a":"`+strings.Repeat("x", 200_000)+`"}`), "")
+	assert.Equal(t, small, f.of(bare(`{"a":1}`), ""))
 }
 
 // FuzzFingerprint compares with encoding/json, which sorts members and keeps numbers, too.
@@ -82,18 +82,18 @@ func FuzzFingerprint(f *testing.F) {
 	f.Add([]byte(`{"a":9007199254740993}`), []byte(`{"a":9007199254740992}`))
 	f.Add([]byte(`{"\ud83d\ude00":-0,"z":1e1}`), []byte(`{"z":1e1,"😀":-0}`))
 	f.Add([]byte(`{`), []byte("\xff\x00"))
-	whole, byPath := newFingerprints(nil), newFingerprints([]string{"a", "b.0", "c"})
+	whole, byPath := newFingerprints(nil, false), newFingerprints([]string{"a", "b.0", "c"}, false)
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		if checkJSON(a) != "" || checkJSON(b) != "" {
 			assert.Equal(t, bytes.Equal(a, b), rawFingerprint(a) == rawFingerprint(b))
 			return
 		}
 		same := canonical(t, a) == canonical(t, b)
-		assert.Equal(t, same, whole.of(string(a)) == whole.of(string(b)))
+		assert.Equal(t, same, whole.of(bare(string(a)), "") == whole.of(bare(string(b)), ""))
 		if same {
-			assert.Equal(t, byPath.of(string(a)), byPath.of(string(b)))
+			assert.Equal(t, byPath.of(bare(string(a)), ""), byPath.of(bare(string(b)), ""))
 		}
-		assert.Equal(t, whole.of(string(a)), whole.of(canonical(t, a)))
+		assert.Equal(t, whole.of(bare(string(a)), ""), whole.of(bare(canonical(t, a)), ""))
 	})
 }
 
@@ -106,3 +106,6 @@ func canonical(t *testing.T, body []byte) string {
 	assert.NoError(t, err)
 	return string(out)
 }
+
+// bare is a body that has no headers and no envelope.
+func bare(body string) *document { return newDocument(nil, body, nil) }

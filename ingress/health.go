@@ -14,7 +14,7 @@ func (s *Server) show(h handler) httprouter.Handle {
 			asError(err).write(w)
 			return
 		}
-		a.write(w)
+		a.write(w, a.code)
 	}
 }
 

@@ -52,7 +52,7 @@ func (j *journal) refused(source string, r *http.Request, e *Error) {
 	if e.Err != nil {
 		log = log.WithError(e.Err)
 	}
-	if e.Reason != reasonUnavailable && e.Reason != reasonUnauthorized && e.Reason != reasonInternal {
+	if e.Reason != reasonUnavailable && e.Reason != reasonKeysUnavailable && e.Reason != reasonUnauthorized && e.Reason != reasonInternal {
 		log.Debug("request refused")
 		return
 	}
@@ -64,6 +64,12 @@ func (j *journal) refused(source string, r *http.Request, e *Error) {
 // taken logs an event that was stored: one in quarantine as a warning, for somebody has to look
 // at it, any other for debugging only.
 func (j *journal) taken(source string, a answer) {
+	if len(a.Events) > 0 {
+		for _, one := range a.Events {
+			j.taken(source, one)
+		}
+		return
+	}
 	log := j.log.WithFields(logrus.Fields{
 		"source": source, "status": a.Status, "reason": a.Reason,
 		"interaction": a.Interaction, "stream": a.Stream, "sequence": a.Sequence,

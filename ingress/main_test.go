@@ -31,20 +31,35 @@ const testSecret = "whsec_test_0123456789abcdef"
 const goodBody = `{"id":"12345678-abcd-efgh-ijkl-123456789012","timestamp":1678886400,` +
 	`"eventTypeId":"interaction","data":{"id":"987654321","contactId":"c-12345","type":"call"}}`
 
-// testSource is a source as ParseTopology would complete it.
-func testSource() mesh.Source {
-	s := mesh.Source{
-		Name: "genesys", Path: "/webhooks/genesys", Secret: "${TEST_SECRET}", Stream: "INTERACTIONS",
-		MaxBodyBytes: 512 << 10, MaxInFlight: 4096,
-	}
-	if err := json.Unmarshal(genesys.Presets()["genesys"], &s); err != nil {
+// testSource is the source of Genesys Cloud's own webhooks.
+func testSource() mesh.Source { return sourceOf(`"preset": "genesys"`) }
+
+// sourceOf is a source with the given fields, as ParseTopology completes it.
+func sourceOf(fields string) mesh.Source {
+	t, err := mesh.ParseTopology([]byte(`{
+		"sources": [{"name": "genesys", "path": "/webhooks/genesys", "secret": "${TEST_SECRET}", "stream": "INTERACTIONS", `+fields+`}],
+		"streams": [
+			{"name": "INTERACTIONS", "subjects": ["genesys.>"], "max_age": "1h", "duplicate_window": "1m"},
+			{"name": "DEAD_LETTERS", "subjects": ["dead.>"]}, {"name": "QUARANTINE", "subjects": ["quarantine.>"]},
+			{"name": "ADVISORIES", "subjects": ["$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"]}]
+	}`), mesh.ParseOptions{Presets: genesys.SourceDefaults(), LookupEnv: lookup})
+	if err != nil {
 		panic(err)
 	}
-	return s
+	return t.Sources[0]
 }
 
 func lookup(name string) (string, bool) {
 	return map[string]string{"TEST_SECRET": testSecret, "OTHER_SECRET": "other"}[name], true
+}
+
+// verifierOf verifies with the secrets of the source itself.
+func verifierOf(s mesh.Source) (Verifier, error) {
+	keys, err := s.ResolveSecrets(lookup)
+	if err != nil {
+		return nil, err
+	}
+	return NewVerifier(s, keys)
 }
 
 // memory is a Committer for tests of HTTP alone: it keeps events in order, and takes an event
@@ -57,8 +72,15 @@ type memory struct {
 	before      func(ctx context.Context, e mesh.Event) error
 }
 
-func (m *memory) Commit(ctx context.Context, e mesh.Event) (mesh.Receipt, error) {
-	return m.keep(ctx, e, "INTERACTIONS", e.Interaction)
+func (m *memory) CommitAll(ctx context.Context, events []mesh.Event) ([]mesh.Receipt, error) {
+	receipts := make([]mesh.Receipt, len(events))
+	for i, e := range events {
+		var err error
+		if receipts[i], err = m.keep(ctx, e, "INTERACTIONS", e.Interaction); err != nil {
+			return nil, err
+		}
+	}
+	return receipts, nil
 }
 
 func (m *memory) Quarantine(ctx context.Context, e mesh.Event, reason string) (mesh.Receipt, error) {
@@ -134,7 +156,7 @@ func prepare(t testing.TB, store Committer, changes ...func(*Options)) *running 
 	log.SetOutput(r.log)
 	log.SetLevel(logrus.DebugLevel)
 	options := Options{
-		Addr: "127.0.0.1:0", Sources: []mesh.Source{testSource()}, LookupSecret: lookup,
+		Addr: "127.0.0.1:0", Sources: []mesh.Source{testSource()}, Verifier: verifierOf,
 		Store: store, Logger: log, Registerer: r.metrics, GracePeriod: 5 * time.Second,
 	}
 	for _, change := range changes {
@@ -227,8 +249,8 @@ func (s *safeBuffer) String() string {
 // forgetful is a Committer that keeps nothing.
 type forgetful struct{}
 
-func (forgetful) Commit(context.Context, mesh.Event) (mesh.Receipt, error) {
-	return mesh.Receipt{}, nil
+func (forgetful) CommitAll(_ context.Context, events []mesh.Event) ([]mesh.Receipt, error) {
+	return make([]mesh.Receipt, len(events)), nil
 }
 
 func (forgetful) Quarantine(context.Context, mesh.Event, string) (mesh.Receipt, error) {

@@ -21,13 +21,13 @@ type Options struct {
 
 	// Sources are the ways in, as mesh.ParseTopology completes them.
 	Sources []mesh.Source
-	// LookupSecret reads the environment for the sources' secrets; nil means os.LookupEnv.
-	LookupSecret func(name string) (string, bool)
+	// Verifier has the verifier of a source. It is called when the source is taken up and after each
+	// Update. It is needed.
+	Verifier func(mesh.Source) (Verifier, error)
+	// Observer has the observer of a source by its name. Default: one that looks at nothing.
+	Observer func(source string) Observer
 	// Store takes the events. It is needed.
 	Store Committer
-	// CommitBudget is how long a commit may take before the sender is told to try again.
-	// Default 5 s: senders give up at about 10 s.
-	CommitBudget time.Duration
 	// GracePeriod bounds how long Run waits at the end for requests under way. Default 15 s.
 	GracePeriod time.Duration
 	// Ready says why events can't be stored now, or nil. The reason is public, on /readyz. It
@@ -45,19 +45,20 @@ const (
 	readHeaderTimeout    = 5 * time.Second
 	readTimeout          = 10 * time.Second // headers and body
 	idleTimeout          = 60 * time.Second
-	answerTime           = 5 * time.Second // on top of reading and committing
+	writeTimeout         = 25 * time.Second // from the headers on: reading, committing, answering
 	maxHeaderBytes       = 16 << 10
 	maxConcurrentStreams = 100 // of one HTTP/2 connection
 
 	defaultMaxConnections = 8192
-	defaultCommitBudget   = 5 * time.Second
 	defaultGracePeriod    = 15 * time.Second
 )
 
 func withDefaults(o Options) Options {
 	o.MaxConnections = cmp.Or(o.MaxConnections, defaultMaxConnections)
-	o.CommitBudget = cmp.Or(o.CommitBudget, defaultCommitBudget)
 	o.GracePeriod = cmp.Or(o.GracePeriod, defaultGracePeriod)
+	if o.Observer == nil {
+		o.Observer = func(string) Observer { return noObserver{} }
+	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}

@@ -25,16 +25,19 @@ func (s *receiver) receive(w http.ResponseWriter, r *http.Request) (answer, erro
 	if err != nil {
 		return answer{}, err
 	}
-	if err := s.verify(r.Header, body); err != nil {
+	// It goes on when the sender leaves: whether an answer was read says nothing about whether the
+	// event is wanted.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.answerWithin)
+	defer cancel()
+	envelope := s.newEvent(r.Header, body)
+	if err := s.verify(ctx, r, &envelope); err != nil {
 		return answer{}, err
 	}
 	if err := s.admit(); err != nil {
 		return answer{}, err
 	}
 	defer s.leave()
-	event := s.newEvent(r.Header, body)
-	reason := s.identify(&event)
-	return s.commit(r.Context(), &event, reason)
+	return s.store(ctx, s.reader.Read(r.Header, envelope))
 }
 
 // refuseEncoded refuses compressed bodies: nothing is unpacked, so 50 kB stay 50 kB.
@@ -47,17 +50,30 @@ func refuseEncoded(h http.Header) error {
 	return nil
 }
 
-// verify checks the signature. Whatever is wrong with it, the answer is the same; why is
-// counted here and nowhere else.
-func (s *receiver) verify(h http.Header, body []byte) error {
-	err := s.verifier.Verify(h[s.signatureHeader], body)
+// verify checks where the delivery comes from. Whatever is wrong with its signature, the answer is
+// the same; why is counted here and nowhere else. What can't be decided now is no refusal: the
+// sender is asked to come again.
+func (s *receiver) verify(ctx context.Context, r *http.Request, e *mesh.Event) error {
+	err := s.verifier.Verify(ctx, &genesys.Delivery{
+		Method: r.Method, Host: r.Host, URI: r.RequestURI, Header: r.Header, Body: e.Body, Received: e.Received,
+	})
 	if err == nil {
 		return nil
 	}
 	if reason, ok := errors.AsType[genesys.SignatureError](err); ok {
 		s.metrics.signatureFailures.WithLabelValues(s.source.Name, string(reason)).Inc()
+		return &Error{Status: http.StatusUnauthorized, Reason: reasonUnauthorized, Err: err}
 	}
-	return &Error{Status: http.StatusUnauthorized, Reason: reasonUnauthorized, Err: err}
+	return &Error{Status: http.StatusServiceUnavailable, Reason: reasonKeysUnavailable, RetryAfter: retryAfter(err), Err: err}
+}
+
+// retryAfter is when a delivery that could not be verified may come again.
+func retryAfter(err error) time.Duration {
+	var later interface{ RetryAfter() time.Duration }
+	if errors.As(err, &later) {
+		return later.RetryAfter()
+	}
+	return unavailableRetry
 }
 
 // newEvent is the envelope as far as it does not come from the body.
@@ -73,17 +89,42 @@ func (s *receiver) newEvent(h http.Header, body []byte) mesh.Event {
 	return e
 }
 
-// commit stores the event, in quarantine if there is a reason for it. It goes on when the
-// sender leaves: whether an answer was read says nothing about whether the event is wanted.
-func (s *receiver) commit(ctx context.Context, e *mesh.Event, reason string) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.commitBudget)
-	defer cancel()
-	if reason != "" {
-		receipt, err := s.store.Quarantine(ctx, *e, reason)
-		return quarantined(e, receipt, reason), commitError(err)
+// store keeps what a delivery brought: what can go on its way in the source's stream, all else in
+// quarantine.
+func (s *receiver) store(ctx context.Context, readings []Reading) (answer, error) {
+	answers := make([]answer, len(readings))
+	good := make([]mesh.Event, 0, len(readings))
+	for i := range readings {
+		reading := &readings[i]
+		if reading.Reason == "" {
+			good = append(good, reading.Event)
+			continue
+		}
+		receipt, err := s.committer.Quarantine(ctx, reading.Event, reading.Reason)
+		if err != nil {
+			return answer{}, commitError(err)
+		}
+		answers[i] = quarantined(&reading.Event, receipt, reading.Reason)
 	}
-	receipt, err := s.store.Commit(ctx, *e)
-	return stored(e, receipt), commitError(err)
+	receipts, err := s.commit(ctx, good)
+	if err != nil {
+		return answer{}, commitError(err)
+	}
+	for i := range readings {
+		if reading := &readings[i]; reading.Reason == "" {
+			answers[i] = stored(&reading.Event, receipts[0])
+			receipts = receipts[1:]
+			s.observer.Observe(reading.Event.Type, []byte(reading.content))
+		}
+	}
+	return together(answers), nil
+}
+
+func (s *receiver) commit(ctx context.Context, events []mesh.Event) ([]mesh.Receipt, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	return s.committer.CommitAll(ctx, events)
 }
 
 // commitError is what a sender is told when its event is not known to be stored. Unless no try

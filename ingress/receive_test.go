@@ -42,7 +42,7 @@ func TestNewEventThenRedeliveryThenLaterEvent(t *testing.T) {
 func TestEnvelope(t *testing.T) {
 	store := new(memory)
 	source := testSource()
-	source.Identity.Organization = "org"
+	source.Identity.Organization = mesh.Selectors{"org"}
 	s := start(t, store, func(o *Options) { o.Sources = []mesh.Source{source} })
 
 	body := `{"org":"acme","id":"e-1","timestamp":1678886400,"eventTypeId":"interaction","data":{"id":"42","type":"chat"}}`
@@ -314,7 +314,7 @@ func TestSlowCommitIsUnavailable(t *testing.T) {
 	s := start(t, &memory{before: func(ctx context.Context, _ mesh.Event) error {
 		<-ctx.Done()
 		return ctx.Err()
-	}}, func(o *Options) { o.CommitBudget = 50 * time.Millisecond })
+	}}, func(o *Options) { o.Sources[0].AnswerWithin = mesh.Duration(50 * time.Millisecond) })
 	got := s.post(goodBody)
 	assert.Equal(t, http.StatusServiceUnavailable, got.code)
 	assert.Equal(t, "5", got.header.Get("Retry-After"))
@@ -398,15 +398,15 @@ func BenchmarkReceive(b *testing.B) {
 	defer s.Close()
 	body := []byte(strings.Replace(goodBody, "c-12345", strings.Repeat("c", 860), 1))
 	to := s.Server.routes.Load().receivers["genesys"]
-	h := http.Header{"X-Genesys-Signature": {genesys.Sign(testSecret, body)}}
+	r := s.request(string(body))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := to.verify(h, body); err != nil {
+		e := to.newEvent(r.Header, body)
+		if err := to.verify(b.Context(), r, &e); err != nil {
 			b.Fatal(err)
 		}
-		e := to.newEvent(h, body)
-		if reason := to.identify(&e); reason != "" {
-			b.Fatal(reason)
+		if reading := to.reader.Read(r.Header, e); reading[0].Reason != "" {
+			b.Fatal(reading[0].Reason)
 		}
 	}
 }

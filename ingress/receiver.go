@@ -1,9 +1,9 @@
 package ingress
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -15,18 +15,35 @@ import (
 // receiver takes the requests of one source. It is never changed: an update makes another one,
 // which goes on with the counts of the one before.
 type receiver struct {
-	source          mesh.Source
-	signatureHeader string // in its canonical form
-	verifier        *genesys.Verifier
-	fingerprints    *fingerprints
-	store           Committer
-	commitBudget    time.Duration
-	metrics         *metrics
+	source       mesh.Source
+	verifier     Verifier
+	reader       *Reader
+	observer     Observer
+	committer    Committer
+	answerWithin time.Duration
+	metrics      *metrics
 
 	reading  chan struct{} // bodies being read, of all sources
 	inFlight *atomic.Int64 // shared with the receivers of this source before and after
 	limiter  *rate.Limiter // nil without a limit
 }
+
+// Verifier tells whether a delivery comes from its source's sender. A genesys.SignatureError is
+// final. Any other error means that it can't be told now; where it has a method RetryAfter, that
+// says when to try again.
+type Verifier interface {
+	Verify(ctx context.Context, d *genesys.Delivery) error
+}
+
+// Observer looks at the content of the events that were stored, to notice when its shape changes.
+// It must not block, and keeps nothing of content.
+type Observer interface {
+	Observe(eventType string, content []byte)
+}
+
+type noObserver struct{}
+
+func (noObserver) Observe(string, []byte) {}
 
 // newReceiver makes the receiver of a source. The receiver of the same source before, if there
 // is one, hands on its load.
@@ -34,25 +51,25 @@ func (s *Server) newReceiver(source mesh.Source, before *receiver) (*receiver, e
 	if err := checkSource(source); err != nil {
 		return nil, fmt.Errorf("source %q: %w", source.Name, err)
 	}
-	secrets, err := source.ResolveSecrets(s.options.LookupSecret)
+	verifier, err := s.options.Verifier(source)
 	if err != nil {
-		return nil, err // it names the source
+		return nil, fmt.Errorf("source %q: %w", source.Name, err)
 	}
-	verifier, err := genesys.NewVerifier(secrets)
+	reader, err := NewReader(source)
 	if err != nil {
 		return nil, fmt.Errorf("source %q: %w", source.Name, err)
 	}
 	next := &receiver{
-		source:          source,
-		signatureHeader: http.CanonicalHeaderKey(source.Signature.Header),
-		verifier:        verifier,
-		fingerprints:    newFingerprints(source.Identity.Fingerprint),
-		store:           s.options.Store,
-		commitBudget:    s.options.CommitBudget,
-		metrics:         s.metrics,
-		reading:         s.reading,
-		inFlight:        new(atomic.Int64),
-		limiter:         newLimiter(source.RateLimit),
+		source:       source,
+		verifier:     verifier,
+		reader:       reader,
+		observer:     s.options.Observer(source.Name),
+		committer:    s.options.Store,
+		answerWithin: time.Duration(source.AnswerWithin),
+		metrics:      s.metrics,
+		reading:      s.reading,
+		inFlight:     new(atomic.Int64),
+		limiter:      newLimiter(source.RateLimit),
 	}
 	if before != nil {
 		next.inFlight = before.inFlight
@@ -63,18 +80,15 @@ func (s *Server) newReceiver(source mesh.Source, before *receiver) (*receiver, e
 	return next, nil
 }
 
-// checkSource refuses what would run without a bound or without a signature. ParseTopology
-// makes no such source.
+// checkSource refuses what would run without a bound. ParseTopology makes no such source.
 func checkSource(s mesh.Source) error {
 	switch {
 	case s.Name == "" || s.Path == "":
 		return errors.New("it needs a name and a path")
-	case s.Signature.Header == "":
-		return errors.New("it needs the header that carries the signature")
-	case s.Identity.Interaction == "":
-		return errors.New("it needs the path of the interaction id")
 	case s.MaxBodyBytes <= 0 || s.MaxInFlight <= 0:
 		return errors.New("it needs a limit for bodies and for requests in flight")
+	case s.AnswerWithin <= 0:
+		return errors.New("it needs a time within which to answer")
 	}
 	return nil
 }

@@ -46,8 +46,8 @@ func (s *Server) newRouter() *httprouter.Router {
 	router.RedirectTrailingSlash = false
 	router.RedirectFixedPath = false
 	router.HandleOPTIONS = false
-	router.NotFound = s.refuse(http.StatusNotFound, reasonNotFound)
-	router.MethodNotAllowed = s.refuse(http.StatusMethodNotAllowed, reasonMethod)
+	router.NotFound = s.refuseAll(http.StatusNotFound, reasonNotFound)
+	router.MethodNotAllowed = s.refuseAll(http.StatusMethodNotAllowed, reasonMethod)
 	router.PanicHandler = s.panicked
 
 	router.GET("/healthz", s.show(healthz))
@@ -85,26 +85,29 @@ func (s *Server) take(to *receiver) httprouter.Handle {
 		outcome, began := reasonInternal, time.Now()
 		defer func() { s.metrics.observe(name, outcome, time.Since(began)) }()
 		if !s.drain.enter() {
-			outcome = s.answer(w, r, name, answer{}, errShuttingDown())
+			outcome = s.answer(w, r, &to.source, answer{}, errShuttingDown())
 			return
 		}
 		defer s.drain.leave()
 		a, err := to.receive(w, r)
-		outcome = s.answer(w, r, name, a, err)
+		outcome = s.answer(w, r, &to.source, a, err)
 	}
 }
 
 // answer writes what became of a request, logs it and returns it in one word.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, source string, a answer, err error) string {
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, source *mesh.Source, a answer, err error) string {
 	if err == nil {
-		a.write(w)
-		s.journal.taken(source, a)
+		a.write(w, source.AcceptedStatus)
+		s.journal.taken(source.Name, a)
 		return a.Status
 	}
-	refusal := asError(err)
-	refusal.write(w)
-	s.journal.refused(source, r, refusal)
-	return refusal.Reason
+	return s.refuse(w, r, source.Name, asError(err))
+}
+
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, source string, e *Error) string {
+	e.write(w)
+	s.journal.refused(source, r, e)
+	return e.Reason
 }
 
 func asError(err error) *Error {
@@ -118,14 +121,14 @@ func errShuttingDown() error {
 	return &Error{Status: http.StatusServiceUnavailable, Reason: reasonShuttingDown, RetryAfter: unavailableRetry}
 }
 
-// refuse answers requests that no route takes.
-func (s *Server) refuse(status int, reason string) http.Handler {
+// refuseAll answers requests that no route takes.
+func (s *Server) refuseAll(status int, reason string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if allow := w.Header().Get("Allow"); allow != "" {
 			w.Header().Set("Allow", withoutOptions(allow))
 		}
 		s.metrics.requests.WithLabelValues(noSource, reason).Inc()
-		s.answer(w, r, noSource, answer{}, &Error{Status: status, Reason: reason})
+		s.refuse(w, r, noSource, &Error{Status: status, Reason: reason})
 	})
 }
 

@@ -34,11 +34,11 @@ type Server struct {
 }
 
 // New makes a server and listens: connections wait from here on, and are served once Run runs.
-// A server that is never run must be closed. It fails if a source is not complete, a secret
-// can't be read, or the address or the certificate can't be used.
+// A server that is never run must be closed. It fails if a source is not complete, its verifier or a
+// schema can't be had, or the address or the certificate can't be used.
 func New(options Options) (*Server, error) {
-	if options.Store == nil || options.Logger == nil {
-		return nil, errors.New("ingress needs a store and a logger")
+	if options.Store == nil || options.Logger == nil || options.Verifier == nil {
+		return nil, errors.New("ingress needs a store, a logger and verifiers")
 	}
 	s := &Server{
 		options: withDefaults(options),
@@ -95,7 +95,7 @@ func (s *Server) newHTTPServer(tlsConfig *tls.Config) *http.Server {
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxConcurrentStreams},
 		ReadHeaderTimeout:            readHeaderTimeout,
 		ReadTimeout:                  readTimeout,
-		WriteTimeout:                 readTimeout + s.options.CommitBudget + answerTime,
+		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
 		DisableGeneralOptionsHandler: true,
@@ -111,7 +111,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Update takes the given sources instead of those before, all at once, and reads their secrets
+// Update takes the given sources instead of those before, all at once, and reads their schemas
 // again. If it fails, nothing changed. Requests under way end on the route they began on;
 // sources that stay keep their counts and rates.
 func (s *Server) Update(sources []mesh.Source) error {

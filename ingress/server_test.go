@@ -163,7 +163,7 @@ func TestStrangersDoNotUseUpTheRate(t *testing.T) {
 	s := start(t, new(memory), func(o *Options) { o.Sources = []mesh.Source{source} })
 	for range 20 {
 		forged := s.request(goodBody)
-		forged.Header.Set(source.Signature.Header, strings.Repeat("0", 64))
+		forged.Header.Set(source.Verification.Header, strings.Repeat("0", 64))
 		require.Equal(t, http.StatusUnauthorized, s.do(forged).code)
 	}
 	assert.Equal(t, http.StatusAccepted, s.post(goodBody).code)
@@ -197,8 +197,8 @@ func TestUpdateThatFailsChangesNothing(t *testing.T) {
 	for name, sources := range map[string][]mesh.Source{
 		"secret not set":  change(func(s *mesh.Source) { s.Secret = "${UNSET}" }),
 		"no secret":       change(func(s *mesh.Source) { s.Secret = "" }),
-		"no header":       change(func(s *mesh.Source) { s.Signature.Header = "" }),
-		"no interaction":  change(func(s *mesh.Source) { s.Identity.Interaction = "" }),
+		"no header":       change(func(s *mesh.Source) { s.Verification.Header = "" }),
+		"no interaction":  change(func(s *mesh.Source) { s.Identity.Interaction = nil }),
 		"no body limit":   change(func(s *mesh.Source) { s.MaxBodyBytes = 0 }),
 		"no limit":        change(func(s *mesh.Source) { s.MaxInFlight = 0 }),
 		"no path":         change(func(s *mesh.Source) { s.Path = "" }),
@@ -260,7 +260,7 @@ func TestRequestEndsOnTheRouteItBeganOn(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	options := func(change func(*Options)) Options {
-		o := Options{Addr: "127.0.0.1:0", Sources: []mesh.Source{testSource()}, LookupSecret: lookup,
+		o := Options{Addr: "127.0.0.1:0", Sources: []mesh.Source{testSource()}, Verifier: verifierOf,
 			Store: new(memory), Logger: quiet()}
 		change(&o)
 		return o

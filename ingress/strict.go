@@ -16,7 +16,11 @@ const (
 	reasonTooDeep       = "json_too_deep"
 	reasonNoObject      = "json_not_an_object"
 	reasonNoInteraction = "no_interaction_id"
+	reasonOrganization  = "other_organization"
 	reasonEventAge      = "event_age"
+	reasonSchema        = "schema"
+	reasonNoEvents      = "no_events"
+	reasonTooManyEvents = "too_many_events"
 )
 
 // checkJSON says why a body can't be read, or "" if it is one JSON object that all parsers read

@@ -62,7 +62,7 @@ func (s *streamCommitter) maxFlying() int {
 	return maxPublishesInFlight
 }
 
-// take cuts the next batch off what is ready.
+// take cuts the next batch off what is ready. What one delivery brought stays together.
 func (s *streamCommitter) take() []publication {
 	limit := 1
 	if s.facts.atomic {
@@ -70,13 +70,32 @@ func (s *streamCommitter) take() []publication {
 	}
 	var batch []publication
 	bytes := 0
-	for len(s.ready) > 0 && len(batch) < limit && bytes < maxBatchBytes {
-		pub := s.ready[0]
-		s.ready[0] = nil
-		s.ready = s.ready[1:]
-		batch = append(batch, *pub)
-		bytes += len(pub.pending.event.Body)
+	for len(s.ready) > 0 {
+		together := s.together()
+		if len(batch) > 0 && (len(batch)+together > limit || bytes >= maxBatchBytes) {
+			break
+		}
+		for i, pub := range s.ready[:together] {
+			batch = append(batch, *pub)
+			bytes += len(pub.pending.event.Body)
+			s.ready[i] = nil
+		}
+		s.ready = s.ready[together:]
 	}
 	s.metrics.batchEvents.WithLabelValues(s.stream).Observe(float64(len(batch)))
 	return batch
+}
+
+// together counts the publications at the head of what is ready that one delivery brought, if the
+// stream can take them as one.
+func (s *streamCommitter) together() int {
+	delivery := s.ready[0].pending.delivery
+	if delivery == nil || !s.facts.batches {
+		return 1
+	}
+	n := 1
+	for n < len(s.ready) && s.ready[n].pending.delivery == delivery {
+		n++
+	}
+	return n
 }

@@ -112,13 +112,38 @@ func (c *Committer) Run(ctx context.Context) error {
 // source's to say. When ctx ends first the outcome is unknown and the error is ErrUnavailable;
 // committing the same event again is always safe.
 func (c *Committer) Commit(ctx context.Context, e Event) (Receipt, error) {
-	source := c.routes.Load().sources[e.Source]
-	if source == nil {
-		return Receipt{}, fmt.Errorf("source %s is not in streams.json", e.Source)
+	receipts, err := c.CommitAll(ctx, []Event{e})
+	if err != nil {
+		return Receipt{}, err
 	}
-	source.address(&e)
-	return c.commit(ctx, e, source.Repeat)
+	return receipts[0], nil
 }
+
+// CommitAll is Commit for the events of one delivery, all of one source, in order. They go out in
+// one atomic batch where the stream takes those, as far as they are neither duplicates nor wait
+// for another of their key; at most MaxEventsAtOnce. After an error some may be stored: commit all
+// of them again.
+func (c *Committer) CommitAll(ctx context.Context, events []Event) ([]Receipt, error) {
+	if len(events) == 0 || len(events) > MaxEventsAtOnce {
+		return nil, fmt.Errorf("%d events at once; 1 to %d are allowed", len(events), MaxEventsAtOnce)
+	}
+	source := c.routes.Load().sources[events[0].Source]
+	if source == nil {
+		return nil, fmt.Errorf("source %s is not in streams.json", events[0].Source)
+	}
+	group := make([]pending, len(events))
+	for i, e := range events {
+		if e.Source != source.Name {
+			return nil, fmt.Errorf("events of the sources %s and %s at once", source.Name, e.Source)
+		}
+		source.address(&e)
+		group[i] = newPending(ctx, e, source.Repeat)
+	}
+	return c.stream(source.Stream).commit(ctx, group)
+}
+
+// MaxEventsAtOnce bounds the events of one delivery, far below what an atomic batch may hold.
+const MaxEventsAtOnce = 256
 
 // quarantinePrefix begins the subjects of quarantined events.
 const quarantinePrefix = "quarantine."
@@ -133,7 +158,11 @@ func (c *Committer) Quarantine(ctx context.Context, e Event, reason string) (Rec
 	e.Key = e.Source + ":" + hex.EncodeToString(sum[:])
 	e.Subject = quarantinePrefix + Token(e.Source) + "." + Token(reason)
 	e.Stream = c.routes.Load().quarantine
-	return c.commit(ctx, e, RepeatDrop)
+	receipts, err := c.stream(e.Stream).commit(ctx, []pending{newPending(ctx, e, RepeatDrop)})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return receipts[0], nil
 }
 
 // failingTime is how long storing may fail before Ready says so, for a leader change is shorter,
@@ -145,10 +174,7 @@ const failingTime = 10 * time.Second
 // disk shows here and nowhere else; nats-server then needs a restart once there is space.
 func (c *Committer) Ready() error {
 	for _, source := range c.routes.Load().sources {
-		c.mu.Lock()
-		s := c.streams[source.Stream]
-		c.mu.Unlock()
-		f := s.failing.Load()
+		f := c.stream(source.Stream).failing.Load()
 		if f != nil && f.last.Sub(f.first) > failingTime && time.Since(f.last) < failingTime {
 			return fmt.Errorf("stream %s has stored nothing since %s", source.Stream, f.first.UTC().Format(time.RFC3339))
 		}
@@ -156,9 +182,8 @@ func (c *Committer) Ready() error {
 	return nil
 }
 
-func (c *Committer) commit(ctx context.Context, e Event, repeat Repeat) (Receipt, error) {
+func (c *Committer) stream(name string) *streamCommitter {
 	c.mu.Lock()
-	s := c.streams[e.Stream]
-	c.mu.Unlock()
-	return s.commit(ctx, e, repeat)
+	defer c.mu.Unlock()
+	return c.streams[name]
 }

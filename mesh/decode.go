@@ -32,6 +32,8 @@ func (d *decoder) decode(n *node, v reflect.Value, path string) {
 		d.backoff(n, v, path)
 	case *Target:
 		d.target(n, v, path)
+	case *Selectors:
+		d.selectors(n, v, path)
 	default:
 		if enumValues(v.Type()) != nil {
 			d.enum(n, v, path)
@@ -141,8 +143,19 @@ func (d *decoder) mapping(n *node, v reflect.Value, path string) {
 	}
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.members)))
 	for _, m := range n.members {
-		if text, ok := d.text(m.value, join(path, m.name), "a string"); ok {
-			v.SetMapIndex(reflect.ValueOf(m.name), reflect.ValueOf(text))
-		}
+		value := reflect.New(v.Type().Elem()).Elem()
+		d.decode(m.value, value, join(path, m.name))
+		v.SetMapIndex(reflect.ValueOf(m.name), value)
+	}
+}
+
+// selectors reads a list of them, or a single one that stands without a list.
+func (d *decoder) selectors(n *node, v reflect.Value, path string) {
+	if n.kind == kindArray {
+		d.list(n, v, path)
+		return
+	}
+	if text, ok := d.text(n, path, "a selector or a list of them"); ok {
+		v.Set(reflect.ValueOf(Selectors{Selector(text)}))
 	}
 }

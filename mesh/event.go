@@ -43,8 +43,10 @@ type Event struct {
 	// TraceParent and TraceState are the W3C trace context of the request that brought it.
 	TraceParent string
 	TraceState  string
-	// Reason is why the event is in quarantine; "" elsewhere.
+	// Reason is why the event is in quarantine, in one word; "" elsewhere. Detail is what exactly
+	// was wrong, without any value of the event's.
 	Reason string
+	Detail string
 
 	// Subject is where the event is published; see Source.Subject.
 	Subject string
@@ -79,12 +81,13 @@ const (
 	HeaderDeliveryID   = "Genmesh-Delivery-Id"
 	HeaderDeliveryType = "Genmesh-Delivery-Type"
 	HeaderReason       = "Genmesh-Reason"
+	HeaderDetail       = "Genmesh-Detail"
 	HeaderTraceParent  = "traceparent"
 	HeaderTraceState   = "tracestate"
 )
 
 // text lists the envelope's text values with the headers that carry them.
-func (e *Event) text() [12]envelopeValue {
+func (e *Event) text() [13]envelopeValue {
 	return [...]envelopeValue{
 		{HeaderSource, &e.Source},
 		{HeaderOrganization, &e.Organization},
@@ -98,6 +101,7 @@ func (e *Event) text() [12]envelopeValue {
 		{HeaderTraceParent, &e.TraceParent},
 		{HeaderTraceState, &e.TraceState},
 		{HeaderReason, &e.Reason},
+		{HeaderDetail, &e.Detail},
 	}
 }
 

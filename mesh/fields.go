@@ -49,6 +49,15 @@ func enumValues(t reflect.Type) []string {
 		return []string{"instant", "original"}
 	case reflect.TypeFor[Repeat]():
 		return []string{string(RepeatKeep), string(RepeatDrop)}
+	case reflect.TypeFor[WithoutInteraction]():
+		return []string{string(InteractionRequired), string(InteractionOptional)}
+	case reflect.TypeFor[BackoffType]():
+		return []string{string(BackoffExponential), string(BackoffFixed)}
+	case reflect.TypeFor[VerificationMethod]():
+		return []string{
+			string(VerifyHMAC), string(VerifyStandardWebhooks), string(VerifyMessageSignature), string(VerifyHeader),
+			string(VerifyBasic), string(VerifyBearer), string(VerifyJWT),
+		}
 	}
 	return nil
 }

@@ -86,6 +86,9 @@ func (d *decoder) applyPreset(source *node, name string, at int64, path string, 
 const (
 	defaultMaxBodyBytes          = 512 << 10
 	defaultMaxInFlight           = 4096
+	defaultAnswerWithin          = Duration(4 * time.Second)
+	defaultKeyOverlap            = Duration(24 * time.Hour)
+	defaultMaxRetries            = 5
 	defaultAckWait               = Duration(10 * time.Second)
 	defaultMaxAttempts           = 6
 	defaultSpareDeliveries       = 3
@@ -119,6 +122,28 @@ func (s *Source) fillDefaults() {
 	setDefault(&s.Repeat, RepeatKeep)
 	setDefault(&s.MaxBodyBytes, defaultMaxBodyBytes)
 	setDefault(&s.MaxInFlight, defaultMaxInFlight)
+	setDefault(&s.WithoutInteraction, InteractionRequired)
+	setDefault(&s.Verification.Method, VerifyHMAC)
+	setDefault(&s.AnswerWithin, defaultAnswerWithin)
+	if s.KeyOverlap == nil {
+		overlap := defaultKeyOverlap
+		s.KeyOverlap = &overlap
+	}
+	// A "${NAME:-}" that is unset pins nothing.
+	s.Organizations = slices.DeleteFunc(s.Organizations, func(o string) bool { return o == "" })
+	if s.Subscription != nil {
+		s.Subscription.fillDefaults(s.Name)
+	}
+}
+
+func (s *Subscription) fillDefaults(source string) {
+	setDefault(&s.Name, source)
+	setDefault(&s.RetryPolicy.MaxRetries, defaultMaxRetries)
+	setDefault(&s.RetryPolicy.BackoffType, BackoffExponential)
+	if s.Active == nil {
+		active := true
+		s.Active = &active
+	}
 }
 
 func (s *Subscriber) fillDefaults() {

@@ -70,13 +70,24 @@ func agreeOnType(t *testing.T, root, node schemaNode, typ reflect.Type, path str
 		require.Equal(t, "array", node.Type, path)
 		agreeOnType(t, root, *node.Items, typ.Elem(), path+"[]")
 	case reflect.Map:
-		assert.Equal(t, "#/$defs/metadata", node.Ref, path)
+		agreeOnMap(t, root, node, typ, path)
 	case reflect.Struct:
 		require.True(t, isDef, "%s should refer to a definition", path)
 		agree(t, root, def, typ, path)
 	default:
 		t.Errorf("%s: the test knows no schema for %s", path, typ)
 	}
+}
+
+func agreeOnMap(t *testing.T, root, node schemaNode, typ reflect.Type, path string) {
+	if typ.Elem().Kind() == reflect.String {
+		assert.Equal(t, "#/$defs/metadata", node.Ref, path)
+		return
+	}
+	values, ok := node.AdditionalProperties.(map[string]any)
+	require.True(t, ok, "%s: additionalProperties", path)
+	ref, _ := values["$ref"].(string)
+	agreeOnType(t, root, schemaNode{Ref: ref, Description: node.Description}, typ.Elem(), path+".*")
 }
 
 func trimRef(ref string) string {
@@ -97,6 +108,8 @@ func scalarDef(t reflect.Type) string {
 		return "time"
 	case reflect.TypeFor[Rate]():
 		return "rate"
+	case reflect.TypeFor[Selectors]():
+		return "selectors"
 	}
 	if enumValues(t) != nil {
 		return ""

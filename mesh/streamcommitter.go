@@ -25,7 +25,7 @@ type streamCommitter struct {
 
 	failing atomic.Pointer[failures] // nil while events are stored
 
-	queue    chan *pending
+	queue    chan []pending // each holds the events of one delivery
 	stopped  chan struct{}
 	returned chan []publication
 	learned  chan streamFacts
@@ -38,13 +38,19 @@ type streamCommitter struct {
 	flying   int // commits under way
 }
 
-// pending is one call of Commit. Whoever takes it out of the queue sends one outcome.
+// pending is one event of a call. Whoever takes it out of the queue sends one outcome.
 type pending struct {
 	ctx     context.Context
 	event   Event
 	id      string // of the event's key
 	repeat  Repeat
 	outcome chan outcome
+	// delivery is the first event of several that one delivery brought; nil for a single one.
+	delivery *pending
+}
+
+func newPending(ctx context.Context, e Event, repeat Repeat) pending {
+	return pending{ctx: ctx, event: e, id: msgID(e.Key), repeat: repeat, outcome: make(chan outcome, 1)}
 }
 
 type outcome struct {
@@ -64,7 +70,8 @@ type conversation struct {
 // streamFacts is what the server says about the stream; the zero value is safe for any.
 type streamFacts struct {
 	known   bool
-	atomic  bool
+	atomic  bool // atomic batches are the faster way
+	batches bool // the stream takes them
 	window  time.Duration
 	created time.Time
 	recent  []recentEvent
@@ -80,7 +87,7 @@ const (
 func newStreamCommitter(js jetstream.JetStream, stream string, log logrus.FieldLogger, metrics *commitMetrics) *streamCommitter {
 	return &streamCommitter{
 		js: js, stream: stream, log: log.WithField("stream", stream), metrics: metrics,
-		queue:    make(chan *pending, queueLength),
+		queue:    make(chan []pending, queueLength),
 		stopped:  make(chan struct{}),
 		returned: make(chan []publication),
 		learned:  make(chan streamFacts),
@@ -90,15 +97,31 @@ func newStreamCommitter(js jetstream.JetStream, stream string, log logrus.FieldL
 	}
 }
 
-func (s *streamCommitter) commit(ctx context.Context, e Event, repeat Repeat) (Receipt, error) {
-	p := &pending{ctx: ctx, event: e, id: msgID(e.Key), repeat: repeat, outcome: make(chan outcome, 1)}
-	select {
-	case s.queue <- p:
-	case <-s.stopped:
-		return Receipt{}, fmt.Errorf("%w: shutting down", ErrUnavailable)
-	case <-ctx.Done():
-		return Receipt{}, fmt.Errorf("%w: stream %s has no room: %w", ErrUnavailable, s.stream, ctx.Err())
+// commit stores the events of one delivery. It returns once all of them are, or at the first error.
+func (s *streamCommitter) commit(ctx context.Context, events []pending) ([]Receipt, error) {
+	if len(events) > 1 {
+		for i := range events {
+			events[i].delivery = &events[0]
+		}
 	}
+	select {
+	case s.queue <- events:
+	case <-s.stopped:
+		return nil, fmt.Errorf("%w: shutting down", ErrUnavailable)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: stream %s has no room: %w", ErrUnavailable, s.stream, ctx.Err())
+	}
+	receipts := make([]Receipt, len(events))
+	for i := range events {
+		var err error
+		if receipts[i], err = s.await(ctx, &events[i]); err != nil {
+			return nil, err
+		}
+	}
+	return receipts, nil
+}
+
+func (s *streamCommitter) await(ctx context.Context, p *pending) (Receipt, error) {
 	select {
 	case o := <-p.outcome:
 		return o.receipt, o.err
@@ -142,8 +165,8 @@ func (s *streamCommitter) step(ctx, work context.Context) {
 		stopping = nil // only waiting for what flies
 	}
 	select {
-	case p := <-s.queue:
-		s.admit(p)
+	case events := <-s.queue:
+		s.admitAll(events)
 		s.admitQueued()
 	case back := <-s.returned:
 		s.flying--
@@ -164,11 +187,17 @@ func (s *streamCommitter) step(ctx, work context.Context) {
 func (s *streamCommitter) admitQueued() {
 	for range queueLength {
 		select {
-		case p := <-s.queue:
-			s.admit(p)
+		case events := <-s.queue:
+			s.admitAll(events)
 		default:
 			return
 		}
+	}
+}
+
+func (s *streamCommitter) admitAll(events []pending) {
+	for i := range events {
+		s.admit(&events[i])
 	}
 }
 

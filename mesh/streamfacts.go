@@ -53,6 +53,7 @@ func (s *streamCommitter) lookAtStream(ctx context.Context, last streamFacts) st
 	f := streamFacts{
 		known:   true,
 		atomic:  info.Config.AllowAtomicPublish && info.Config.Replicas <= 1,
+		batches: info.Config.AllowAtomicPublish,
 		window:  info.Config.Duplicates,
 		created: info.Created,
 	}

@@ -17,6 +17,8 @@ type addressing struct {
 	subject, key []piece
 	// byDefault says that a template is the default one, which is rendered without a loop.
 	subjectByDefault, keyByDefault bool
+	// keys are those of event types that have their own, by pattern.
+	keys map[string][]piece
 }
 
 // piece is a literal text or, if placeholder is set, a value of the event.
@@ -30,19 +32,49 @@ func (s *Source) address(e *Event) {
 	if a == nil {
 		a = s.mustCompile()
 	}
-	partition := Partition(e.Interaction)
 	e.Stream = s.Stream
+	e.Key = s.key(a, e)
+	partition := Partition(e.Interaction)
+	if e.Interaction == "" {
+		partition = Partition(e.Key) // such events have no order to keep, and shall not share one partition
+	}
 	if a.subjectByDefault {
 		e.Subject = Token(e.Source) + "." + partition + "." + Token(e.Type) + "." +
 			Token(e.Media) + "." + Token(e.Interaction)
 	} else {
 		e.Subject = renderSubject(a.subject, e, partition)
 	}
-	if a.keyByDefault {
-		e.Key = e.Interaction
-	} else {
-		e.Key = renderKey(a.key, e)
+}
+
+func (s *Source) key(a *addressing, e *Event) string {
+	template := a.key
+	if len(a.keys) > 0 {
+		pattern, _ := s.TypeOf(e.Type)
+		if own, ok := a.keys[pattern]; ok {
+			template = own
+		}
+	} else if a.keyByDefault && e.Interaction != "" {
+		return e.Interaction
 	}
+	if !namesOne(template, e) {
+		template = contentPieces
+	}
+	return renderKey(template, e)
+}
+
+// contentPieces are the key of an event that has none of the ids that its source's template asks
+// for: "{source}:{type}:{fingerprint}".
+var contentPieces = []piece{
+	{placeholder: "source"}, {literal: ":"}, {placeholder: "type"}, {literal: ":"}, {placeholder: "fingerprint"},
+}
+
+// namesOne reports whether the key would tell the event from others: whether it has one of the
+// ids that the template asks for.
+func namesOne(key []piece, e *Event) bool {
+	return slices.ContainsFunc(key, func(p piece) bool {
+		return (p.placeholder == "interaction" || p.placeholder == "id" || p.placeholder == "fingerprint") &&
+			e.placeholder(p.placeholder) != ""
+	})
 }
 
 func renderSubject(pieces []piece, e *Event, partition string) string {
@@ -53,11 +85,28 @@ func renderSubject(pieces []piece, e *Event, partition string) string {
 			b.WriteString(p.literal)
 		case "partition":
 			b.WriteString(partition)
+		case typeParts:
+			b.WriteString(typeTokens(e.Type))
 		default:
 			b.WriteString(Token(e.placeholder(p.placeholder)))
 		}
 	}
 	return b.String()
+}
+
+// typeParts is the placeholder that makes a token of each part of the event type, so that filters
+// can tell "v2.users.*.presence" from the rest. It stands last.
+const typeParts = "type..."
+
+// maxTypeTokens bounds the tokens of one type; the last of them takes the rest.
+const maxTypeTokens = 12
+
+func typeTokens(eventType string) string {
+	parts := strings.SplitN(eventType, ".", maxTypeTokens)
+	for i, part := range parts {
+		parts[i] = Token(part)
+	}
+	return strings.Join(parts, ".")
 }
 
 func renderKey(pieces []piece, e *Event) string {
@@ -70,7 +119,7 @@ func renderKey(pieces []piece, e *Event) string {
 
 // placeholders are what a template may name.
 func placeholders() []string {
-	return []string{"source", "partition", "type", "media", "interaction", "organization", "id", "fingerprint"}
+	return []string{"source", "partition", "type", typeParts, "media", "interaction", "organization", "id", "fingerprint"}
 }
 
 func (e *Event) placeholder(name string) string {
@@ -103,10 +152,24 @@ func (s *Source) compile() (*addressing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &addressing{
+	a := &addressing{
 		subject: subject, subjectByDefault: s.subjectTemplate() == DefaultSubject,
 		key: key, keyByDefault: s.dedupeKey() == DefaultDedupeKey,
-	}, nil
+	}
+	for pattern, t := range s.EventTypes {
+		if t.DedupeKey == "" {
+			continue
+		}
+		own, err := t.DedupeKey.compileKey()
+		if err != nil {
+			return nil, fmt.Errorf("event_types %q: %w", pattern, err)
+		}
+		if a.keys == nil {
+			a.keys = make(map[string][]piece)
+		}
+		a.keys[pattern] = own
+	}
+	return a, nil
 }
 
 // mustCompile serves a source that ParseTopology has not made.
@@ -134,11 +197,13 @@ func (s *Source) dedupeKey() Template {
 
 // pattern is the subject, with wildcards, that matches all subjects of the source's events.
 func (s *Source) pattern() string {
-	parts := strings.Split(string(s.subjectTemplate()), ".")
+	parts := s.subjectTemplate().parts()
 	for i, part := range parts {
 		switch {
 		case part == "{source}":
 			parts[i] = Token(s.Name)
+		case part == "{"+typeParts+"}":
+			parts[i] = ">"
 		case strings.HasPrefix(part, "{"):
 			parts[i] = "*"
 		}
@@ -178,15 +243,29 @@ func (t Template) compileSubject() ([]piece, error) {
 	if !strings.HasPrefix(string(t), start) {
 		return nil, fmt.Errorf("a subject must begin with %q, so that it can be found by its interaction", start)
 	}
-	if strings.Count(string(t), ".") >= maxSubjectTokens {
+	parts := t.parts()
+	if len(parts) > maxSubjectTokens {
 		return nil, fmt.Errorf("a subject has at most %d parts", maxSubjectTokens)
 	}
-	for _, part := range strings.Split(string(t), ".") {
+	for i, part := range parts {
 		if err := checkSubjectPart(part); err != nil {
 			return nil, err
 		}
+		if part == "{"+typeParts+"}" && i != len(parts)-1 {
+			return nil, fmt.Errorf("{%s} must be the last part: it becomes several", typeParts)
+		}
 	}
 	return t.split()
+}
+
+// parts are the dotted parts of a subject template.
+func (t Template) parts() []string {
+	const kept = "{type\x00"
+	parts := strings.Split(strings.ReplaceAll(string(t), "{"+typeParts+"}", kept+"}"), ".")
+	for i, part := range parts {
+		parts[i] = strings.ReplaceAll(part, kept+"}", "{"+typeParts+"}")
+	}
+	return parts
 }
 
 func checkSubjectPart(part string) error {
@@ -216,6 +295,9 @@ func (t Template) compileKey() ([]piece, error) {
 		return nil, err
 	}
 	names := t.names(pieces)
+	if slices.Contains(names, typeParts) {
+		return nil, fmt.Errorf("write {type} in a dedupe_key: it is no subject")
+	}
 	if slices.Contains(names, "partition") {
 		return nil, fmt.Errorf("{partition} can't stand in a dedupe_key: {interaction} already tells it")
 	}

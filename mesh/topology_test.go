@@ -13,7 +13,7 @@ import (
 )
 
 const genesysPreset = `{
-	"signature": {"header": "X-Genesys-Signature"},
+	"verification": {"header": "X-Genesys-Signature"},
 	"identity": {
 		"interaction": "data.id", "event_id": "id", "event_type": "eventTypeId", "media": "data.type",
 		"occurred": "timestamp", "fingerprint": ["eventTypeId", "timestamp", "data"],
@@ -42,7 +42,7 @@ func TestShippedFileNeedsNoEnvironment(t *testing.T) {
 	topology, err := ParseTopology(shippedFile(t), parseOptions(nil))
 	require.NoError(t, err)
 	require.Len(t, topology.Sources, 1)
-	require.Equal(t, "data.id", topology.Sources[0].Identity.Interaction)
+	require.Equal(t, Selectors{"data.id"}, topology.Sources[0].Identity.Interaction)
 	require.Equal(t, "log:", topology.Subscribers[0].Target.URL)
 	require.Equal(t, 1, topology.Streams[0].Replicas)
 
@@ -161,11 +161,11 @@ func TestMistakes(t *testing.T) {
 		"no secret":                 {[]string{`"secrets": ["${GENESYS_WEBHOOK_SECRET}", "${GENESYS_WEBHOOK_SECRET_PREVIOUS:-}"],`, ``}, "sources[0].secret: missing", ""},
 		"secret and secrets":        {[]string{inSource, inSource + `"secret": "${A}",`}, "sources[0].secret: there are both", ""},
 		"unknown preset":            {[]string{`"preset": "genesys"`, `"preset": "genesis"`}, `sources[0].preset: there is no preset "genesis"`, `did you mean "genesys"?`},
-		"no signature header":       {[]string{`"preset": "genesys"`, `"identity": {"interaction": "id"}`}, "sources[0].signature.header: missing", ""},
-		"no interaction":            {[]string{`"preset": "genesys"`, `"signature": {"header": "X-Sig"}`}, "sources[0].identity.interaction: missing", ""},
+		"no signature header":       {[]string{`"preset": "genesys"`, `"identity": {"interaction": "id"}`}, "sources[0].verification.header: missing", ""},
+		"no interaction":            {[]string{`"preset": "genesys"`, `"verification": {"header": "X-Sig"}`}, "sources[0].identity.interaction: missing", ""},
 		"identity that queries":     {[]string{inSource, inSource + `"identity": {"interaction": "data.#.id"},`}, `sources[0].identity.interaction: "data.#.id" is not a plain path`, ""},
 		"identity too deep":         {[]string{inSource, inSource + `"identity": {"interaction": "` + strings.Repeat("a.", 16) + `a"},`}, "sources[0].identity.interaction: ", ""},
-		"header with a blank":       {[]string{inSource, inSource + `"signature": {"header": "X Sig"},`}, "sources[0].signature.header: ", ""},
+		"header with a blank":       {[]string{inSource, inSource + `"verification": {"header": "X Sig"},`}, "sources[0].verification.header: ", ""},
 		"bad source name":           {[]string{inSource, `"name": "Genesys",`}, `sources[0].name: "Genesys" is no name`, ""},
 		"reserved source name":      {[]string{inSource, `"name": "replay",`}, `sources[0].name: "replay" is reserved`, ""},
 		"path with a parameter":     {[]string{`"/webhooks/genesys"`, `"/webhooks/:id"`}, "sources[0].path: ", ""},
@@ -312,9 +312,9 @@ func TestPresetFillsFieldByField(t *testing.T) {
 	text := editedFile(t, inSource, inSource+`"identity": {"media": "data.mediaType"},`)
 	topology, err := ParseTopology([]byte(text), parseOptions(nil))
 	require.NoError(t, err)
-	require.Equal(t, "data.mediaType", topology.Sources[0].Identity.Media)
-	require.Equal(t, "data.id", topology.Sources[0].Identity.Interaction)
-	require.Equal(t, "X-Genesys-Signature", topology.Sources[0].Signature.Header)
+	require.Equal(t, Selectors{"data.mediaType"}, topology.Sources[0].Identity.Media)
+	require.Equal(t, Selectors{"data.id"}, topology.Sources[0].Identity.Interaction)
+	require.Equal(t, "X-Genesys-Signature", topology.Sources[0].Verification.Header)
 }
 
 func TestDefaults(t *testing.T) {

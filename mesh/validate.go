@@ -131,10 +131,22 @@ func (c *checker) sharedStreams() {
 		feeders[s.Stream]++
 	}
 	for i, s := range c.t.Sources {
-		if feeders[s.Stream] > 1 && !strings.Contains(string(s.DedupeKey), "{source}") {
-			c.wrong(index("sources", i)+".dedupe_key", fmt.Sprintf("write %q", "{source}:"+s.DedupeKey),
-				"several sources feed the stream %s, and without {source} in the key one could drop another's events as duplicates", s.Stream)
+		if feeders[s.Stream] < 2 {
+			continue
 		}
+		c.namesSource(index("sources", i)+".dedupe_key", s.DedupeKey, s.Stream)
+		for pattern, t := range s.EventTypes {
+			if t.DedupeKey != "" {
+				c.namesSource(join(index("sources", i)+".event_types", pattern)+".dedupe_key", t.DedupeKey, s.Stream)
+			}
+		}
+	}
+}
+
+func (c *checker) namesSource(at string, key Template, stream string) {
+	if !strings.Contains(string(key), "{source}") {
+		c.wrong(at, fmt.Sprintf("write %q", "{source}:"+key),
+			"several sources feed the stream %s, and without {source} in the key one could drop another's events as duplicates", stream)
 	}
 }
 
@@ -236,6 +248,12 @@ func (c *checker) knownStream(path, name string) (*Stream, bool) {
 func (c *checker) between(path string, value, least, most int) {
 	if value < least || value > most {
 		c.wrong(path, "", "%d is out of range: %d to %d", value, least, most)
+	}
+}
+
+func (c *checker) oneOf(path string, value int, allowed ...int) {
+	if !slices.Contains(allowed, value) {
+		c.wrong(path, "", "%d is none of %v", value, allowed[1:])
 	}
 }
 

@@ -15,6 +15,12 @@ const (
 	maxIdentityDepth   = 16
 	maxIdentityBytes   = 256
 	maxFingerprintPart = 32
+	maxSelectors       = 8
+	maxEventTypes      = 64
+	maxTopics          = 1000
+	// maxAnswerWithin is below what Genesys Cloud waits for an answer.
+	maxAnswerWithin = 9 * time.Second
+	maxKeyOverlap   = 31 * 24 * time.Hour
 )
 
 // reservedSources are first tokens of subjects that mean something else.
@@ -29,8 +35,13 @@ func (c *checker) source(at string, s *Source) {
 	c.secrets(at, s)
 	if !c.missed(at + ".preset") {
 		c.identity(at+".identity", s)
-		c.signature(at+".signature.header", s.Signature.Header)
+		c.verification(at+".verification", &s.Verification)
 	}
+	c.eventTypes(at+".event_types", s)
+	c.cloud(at, s)
+	c.oneOf(at+".accepted_status", s.AcceptedStatus, 0, 200, 202, 204)
+	c.lasting(at+".answer_within", time.Duration(s.AnswerWithin), 100*time.Millisecond, maxAnswerWithin)
+	c.lasting(at+".key_overlap", time.Duration(*s.KeyOverlap), 0, maxKeyOverlap)
 	c.between(at+".max_body_bytes", s.MaxBodyBytes, 1, maxBodyBytes)
 	c.between(at+".max_in_flight", s.MaxInFlight, 1, maxRequestsAtOnce)
 	c.lasting(at+".max_event_age", time.Duration(s.MaxEventAge), 0, maxDays*24*time.Hour)
@@ -59,6 +70,9 @@ func (c *checker) secrets(at string, s *Source) {
 	case s.Secret != "" && len(s.Secrets) > 0:
 		c.wrong(at+".secret", "move it into secrets", "there are both a secret and secrets")
 	case s.Secret == "" && len(s.Secrets) == 0:
+		if s.FetchesKeys() || s.Verification.JWKSURL != "" {
+			return
+		}
 		if !c.missed(at+".secret") && !c.missed(at+".secrets") {
 			c.wrong(at+".secret", `add "secret": "${ENV_NAME}"`, "missing: without a secret nothing can be verified")
 		}
@@ -72,33 +86,25 @@ func (c *checker) missed(path string) bool {
 	return slices.ContainsFunc(c.unread, func(m located) bool { return within(path, m.Path) })
 }
 
-func (c *checker) signature(at, header string) {
-	if header == "" {
-		c.wrong(at, "add it, or name a preset", "missing: the header that carries the signature")
-		return
-	}
-	c.header(at, header)
-}
-
 func (c *checker) identity(at string, s *Source) {
 	id := s.Identity
-	if id.Interaction == "" {
+	if len(id.Interaction) == 0 && s.WithoutInteraction == InteractionRequired {
 		c.wrong(at+".interaction", "add it, or name a preset", "missing: where a delivery's interaction id is")
 	}
-	for _, p := range []struct{ name, path string }{
+	for _, v := range []struct {
+		name      string
+		selectors Selectors
+	}{
 		{"interaction", id.Interaction}, {"event_id", id.EventID}, {"event_type", id.EventType},
 		{"media", id.Media}, {"organization", id.Organization}, {"occurred", id.Occurred},
 	} {
-		if p.path != "" {
-			c.identityPath(join(at, p.name), p.path)
-		}
+		c.selectors(join(at, v.name), v.selectors)
 	}
-	if len(id.Fingerprint) > maxFingerprintPart {
-		c.wrong(at+".fingerprint", "", "%d paths; at most %d are allowed", len(id.Fingerprint), maxFingerprintPart)
+	if id.Events != "" {
+		c.plainPath(at+".events", id.Events)
 	}
-	for i, p := range id.Fingerprint {
-		c.identityPath(index(at+".fingerprint", i), p)
-	}
+	c.plainPaths(at+".content", id.Content, maxSelectors)
+	c.plainPaths(at+".fingerprint", id.Fingerprint, maxFingerprintPart)
 	for _, h := range []struct{ name, header string }{
 		{"delivery_id_header", id.DeliveryIDHeader}, {"delivery_type_header", id.DeliveryTypeHeader},
 	} {
@@ -108,43 +114,73 @@ func (c *checker) identity(at string, s *Source) {
 	}
 }
 
-// identityPath allows plain names and list indexes: nothing that a JSON query language reads
-// as more.
-func (c *checker) identityPath(at, p string) {
-	parts := strings.Split(p, ".")
-	plain := len(p) <= maxIdentityBytes && len(parts) <= maxIdentityDepth
-	for _, part := range parts {
-		plain = plain && part != "" && isSafe(part)
+func (c *checker) selectors(at string, selectors Selectors) {
+	if len(selectors) > maxSelectors {
+		c.wrong(at, "", "%d selectors; at most %d are allowed", len(selectors), maxSelectors)
+		return
 	}
-	if !plain {
+	for i, selector := range selectors {
+		place := at
+		if len(selectors) > 1 {
+			place = index(at, i)
+		}
+		if _, err := selector.Parse(); err != nil {
+			c.wrong(place, `write a path such as "data.id"`, "%v", err)
+		}
+	}
+}
+
+func (c *checker) plainPaths(at string, paths []string, limit int) {
+	if len(paths) > limit {
+		c.wrong(at, "", "%d paths; at most %d are allowed", len(paths), limit)
+	}
+	for i, p := range paths {
+		c.plainPath(index(at, i), p)
+	}
+}
+
+func (c *checker) plainPath(at, p string) {
+	if !isPlainPath(p) {
 		c.wrong(at, fmt.Sprintf(`write names of letters, digits, - and _ with "." between them, such as "data.id", at most %d deep`, maxIdentityDepth),
 			"%q is not a plain path into the body", p)
 	}
 }
 
 func (c *checker) header(at, name string) {
-	const marks = "!#$%&'*+-.^_`|~"
-	for _, r := range name {
-		if r >= 0x80 || !isSafeByte(byte(r)) && !strings.ContainsRune(marks, r) {
-			c.wrong(at, "", "%q is not the name of an HTTP header", name)
-			return
+	if !isHeaderName(name) {
+		c.wrong(at, "", "%q is not the name of an HTTP header", name)
+	}
+}
+
+// eventTypes checks what goes for some event types only.
+func (c *checker) eventTypes(at string, s *Source) {
+	if len(s.EventTypes) > maxEventTypes {
+		c.wrong(at, "", "%d patterns; at most %d are allowed", len(s.EventTypes), maxEventTypes)
+		return
+	}
+	for pattern, t := range s.EventTypes {
+		place := join(at, pattern)
+		if len(pattern) > MaxValueBytes || pattern == "" {
+			c.wrong(place, `write an event type such as "interaction"; "*" stands for any text`, "a pattern has 1 to %d bytes", MaxValueBytes)
+		}
+		c.selectors(place+".event_id", t.EventID)
+		if t.DedupeKey == "" {
+			continue
+		}
+		if _, err := t.DedupeKey.compileKey(); err != nil {
+			c.wrong(place+".dedupe_key", fmt.Sprintf("the default is %q", DefaultDedupeKey), "%v", err)
 		}
 	}
 }
 
 func (c *checker) templates(at string, s *Source) {
-	subject, err := s.Subject.compileSubject()
-	if err != nil {
+	if _, err := s.Subject.compileSubject(); err != nil {
 		c.wrong(at+".subject", fmt.Sprintf("the default is %q", DefaultSubject), "%v", err)
 	}
-	key, keyErr := s.DedupeKey.compileKey()
-	if keyErr != nil {
-		c.wrong(at+".dedupe_key", fmt.Sprintf("the default is %q", DefaultDedupeKey), "%v", keyErr)
+	if _, err := s.DedupeKey.compileKey(); err != nil {
+		c.wrong(at+".dedupe_key", fmt.Sprintf("the default is %q", DefaultDedupeKey), "%v", err)
 	}
-	s.addressing = &addressing{
-		subject: subject, subjectByDefault: s.Subject == DefaultSubject,
-		key: key, keyByDefault: s.DedupeKey == DefaultDedupeKey,
-	}
+	s.addressing, _ = s.compile() // what is wrong is noted; such a source is not used
 }
 
 // feeds checks that the stream takes the source's events and loses none.

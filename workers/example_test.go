@@ -24,7 +24,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	topology, err := mesh.ParseTopology(raw, mesh.ParseOptions{
-		Presets: genesys.Presets(), TargetSchemes: []string{"https", "file", "log"},
+		Presets: genesys.SourceDefaults(), TargetSchemes: []string{"https", "file", "log"},
 	})
 	if err != nil {
 		log.Fatal(err)

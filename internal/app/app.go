@@ -111,8 +111,11 @@ func (a *app) load() (*mesh.Topology, error) {
 func (a *app) check(t *mesh.Topology) error {
 	if a.Ingress != nil {
 		for _, s := range t.Sources {
-			if _, err := s.ResolveSecrets(a.LookupEnv); err != nil {
-				return err // it names the source
+			if _, err := a.verifier(s); err != nil {
+				return fmt.Errorf("source %s: %w", s.Name, err)
+			}
+			if _, err := ingress.NewReader(s); err != nil {
+				return fmt.Errorf("source %s: %w", s.Name, err)
 			}
 		}
 	}
@@ -196,7 +199,7 @@ func (a *app) addIngress(t *mesh.Topology, components []component) ([]component,
 	}
 	a.ingress, err = ingress.New(ingress.Options{
 		Addr: a.Ingress.Addr, CertFile: a.Ingress.TLSCert, KeyFile: a.Ingress.TLSKey,
-		Sources: t.Sources, LookupSecret: a.LookupEnv, Store: a.committer,
+		Sources: t.Sources, Verifier: a.verifier, Store: a.committer,
 		Ready: a.readiness.check, GracePeriod: a.Ingress.Grace, Logger: a.Logger, Registerer: a.metrics,
 	})
 	if err != nil {

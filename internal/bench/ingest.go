@@ -110,6 +110,15 @@ func (b *ingestBench) addFloor() error {
 	return nil
 }
 
+// verifier verifies with the secrets of the source.
+func verifier(s mesh.Source) (ingress.Verifier, error) {
+	keys, err := s.ResolveSecrets(lookup)
+	if err != nil {
+		return nil, err
+	}
+	return ingress.NewVerifier(s, keys)
+}
+
 // addGenmesh wires ingress and committer as the program does.
 func (b *ingestBench) addGenmesh(t *mesh.Topology) error {
 	js, err := b.connect("genmesh")
@@ -121,7 +130,7 @@ func (b *ingestBench) addGenmesh(t *mesh.Topology) error {
 		return err
 	}
 	server, err := ingress.New(ingress.Options{
-		Addr: "127.0.0.1:0", Sources: t.Sources, LookupSecret: lookup, Store: committer, Logger: b.log, Registerer: b.metrics,
+		Addr: "127.0.0.1:0", Sources: t.Sources, Verifier: verifier, Store: committer, Logger: b.log, Registerer: b.metrics,
 	})
 	if err != nil {
 		return err

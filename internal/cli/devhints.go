@@ -54,7 +54,7 @@ func (h hints) tryOut(b *strings.Builder) {
 		}
 		url := "http://" + h.addresses.Ingress + s.Path
 		fmt.Fprintf(b, "\nSend an event, signed as Genesys Cloud signs it (bash; with the same %s, if it is set):\n\n%s\n",
-			secretVariable, curlLines(url, s.Signature.Header))
+			secretVariable, curlLines(url, s.Verification.Header))
 		fmt.Fprintf(b, "\nAgain, it is a duplicate. Or let genmesh make events up:\n\n  go run . send%s\n",
 			unlessDefault(" --url ", url, defaultSendURL))
 		break

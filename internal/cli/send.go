@@ -26,18 +26,23 @@ const (
 	usualConcurrency = 16
 )
 
-const sendHelp = `Sign events as Genesys Cloud does and post them to a webhook.
+const sendHelp = `Sign events as their sender does and post them to a webhook.
 
 The event is that of FILE, of stdin if FILE is "-", or one that is made up: the lives of calls, chats
 and e-mails, from beginning to end. Events of one interaction are sent in order. Nothing is sent
-again after an error; what went wrong is counted.`
+again after an error; what went wrong is counted.
+
+--source names a source of streams.json: its path, its verification and its secret are used, and
+what is made up is the sample delivery of its preset, each time the same.`
 
 const sendExample = `  genmesh send
   genmesh send event.json
+  genmesh send --source eventbridge
   genmesh send --count 100000 --concurrency 64 --duplicate-percent 5
   GENMESH_URL=https://mesh.example.com/webhooks/genesys genmesh send --rate 10 --count 600`
 
 type sendFlags struct {
+	source           string
 	url              string
 	secretEnv        string
 	count            int
@@ -63,7 +68,8 @@ func newSend(p *program) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.url, "url", defaultSendURL, "the webhook's `URL`")
+	flags.StringVar(&f.url, "url", defaultSendURL, "the webhook's `URL`; with --source its path is the source's unless it has one")
+	flags.StringVar(&f.source, "source", "", "sign as the source `NAME` of streams.json wants it")
 	flags.StringVar(&f.secretEnv, "secret-env", secretVariable, "the environment `VARIABLE` that holds the secret; a loopback URL does without")
 	flags.IntVarP(&f.count, "count", "n", 1, "how many events")
 	flags.Float64Var(&f.rate, "rate", 0, "requests per second; 0 is as fast as they are answered")
@@ -96,15 +102,15 @@ func (f *sendFlags) check() error {
 }
 
 func (p *program) send(cmd *cobra.Command, f *sendFlags, args []string) error {
-	secret, err := p.sendSecret(f)
+	way, err := p.sendWay(cmd, f)
 	if err != nil {
 		return err
 	}
-	events, err := p.events(f, args)
+	events, err := p.events(f, way, args)
 	if err != nil {
 		return err
 	}
-	s := newSender(f, secret, "genmesh/"+p.Version)
+	s := newSender(f, way, "genmesh/"+p.Version)
 	s.bar = newProgress(p.Err, f.count, "sending")
 	began := time.Now()
 	err = s.run(cmd.Context(), events)
@@ -124,19 +130,6 @@ func (p *program) send(cmd *cobra.Command, f *sendFlags, args []string) error {
 	return nil
 }
 
-// sendSecret is the key to sign with. Only this machine may be spoken to with the well-known one.
-func (p *program) sendSecret(f *sendFlags) (string, error) {
-	secret, _ := p.LookupEnv(f.secretEnv)
-	if secret != "" {
-		return secret, nil
-	}
-	if !isLoopback(f.url) {
-		return "", fmt.Errorf("the environment variable %s, which holds the secret to sign with, is not set", f.secretEnv)
-	}
-	say(p.Err, "%s is not set: signing with %q, as genmesh dev does", f.secretEnv, devSecret)
-	return devSecret, nil
-}
-
 func isLoopback(rawURL string) bool {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -147,15 +140,24 @@ func isLoopback(rawURL string) bool {
 }
 
 // events gives each lane its bodies to send, one by one and without end.
-func (p *program) events(f *sendFlags, args []string) (func(lane uint64) func() []byte, error) {
-	if len(args) == 0 {
-		return func(lane uint64) func() []byte {
-			sampler := genesys.NewSampler(f.seed + lane)
-			return func() []byte { return sampler.Next(time.Now()) }
-		}, nil
+func (p *program) events(f *sendFlags, way sendWay, args []string) (func(lane uint64) func() []byte, error) {
+	switch {
+	case len(args) == 1:
+		body, err := p.readEvent(args[0])
+		return always(body), err
+	case !way.lives && way.sample == nil:
+		return nil, fmt.Errorf("the source %s has no preset to make up an event of: name a FILE", f.source)
+	case !way.lives:
+		return always(way.sample), nil
 	}
-	body, err := p.readEvent(args[0])
-	return func(uint64) func() []byte { return func() []byte { return body } }, err
+	return func(lane uint64) func() []byte {
+		sampler := genesys.NewSampler(f.seed + lane)
+		return func() []byte { return sampler.Next(time.Now()) }
+	}, nil
+}
+
+func always(body []byte) func(lane uint64) func() []byte {
+	return func(uint64) func() []byte { return func() []byte { return body } }
 }
 
 func (p *program) readEvent(name string) ([]byte, error) {

@@ -26,7 +26,7 @@ const (
 // request under way at a time, so the events of an interaction arrive in order.
 type sender struct {
 	flags     *sendFlags
-	secret    string
+	way       sendWay
 	userAgent string
 	client    *http.Client
 	limiter   *rate.Limiter
@@ -34,7 +34,7 @@ type sender struct {
 	bar       progress
 }
 
-func newSender(f *sendFlags, secret, userAgent string) *sender {
+func newSender(f *sendFlags, way sendWay, userAgent string) *sender {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = f.concurrency, f.concurrency
 	limit := rate.Inf
@@ -42,7 +42,7 @@ func newSender(f *sendFlags, secret, userAgent string) *sender {
 		limit = rate.Limit(f.rate)
 	}
 	return &sender{
-		flags: f, secret: secret, userAgent: userAgent,
+		flags: f, way: way, userAgent: userAgent,
 		client: &http.Client{
 			Transport: transport,
 			Timeout:   sendTimeout,
@@ -102,13 +102,19 @@ type answer struct {
 }
 
 func (s *sender) post(ctx context.Context, body []byte) answer {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.flags.url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.way.url, bytes.NewReader(body))
 	if err != nil {
 		return answer{err: err}
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", s.userAgent)
-	request.Header.Set(signatureHeader, genesys.Sign(s.secret, body))
+	err = s.way.verification.Sign(&genesys.Delivery{
+		Method: request.Method, Host: request.URL.Host, URI: request.URL.RequestURI(), Header: request.Header, Body: body,
+		Received: time.Now(),
+	}, s.way.key)
+	if err != nil {
+		return answer{err: fmt.Errorf("sign: %w", err)}
+	}
 	began := time.Now()
 	response, err := s.client.Do(request)
 	if err != nil {

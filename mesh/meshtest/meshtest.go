@@ -81,7 +81,7 @@ func Quiet() *logrus.Logger {
 }
 
 // preset is what the tests' topologies may use: the identity of a Genesys webhook.
-const preset = `{"signature": {"header": "X-Genesys-Signature"}, "identity": {"interaction": "data.id",
+const preset = `{"verification": {"header": "X-Genesys-Signature"}, "identity": {"interaction": "data.id",
 	"event_id": "id", "event_type": "eventTypeId", "media": "data.type", "occurred": "timestamp",
 	"fingerprint": ["eventTypeId", "timestamp", "data"]}}`
 

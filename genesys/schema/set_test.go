@@ -1,0 +1,178 @@
+package schema_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/genmesh/genmesh/genesys/schema"
+)
+
+const interactionSchema = `{
+	"type": "object", "required": ["data"],
+	"properties": {
+		"data": {
+			"type": "object", "required": ["id", "type"],
+			"properties": {
+				"id": {"type": "string"}, "type": {"type": "string"}, "agent": {"type": "string"},
+				"tags": {"type": "array", "items": {"type": "string"}}, "held": {"type": "integer"}
+			}
+		}
+	}
+}`
+
+func compile(t testing.TB, text string) *schema.Set {
+	t.Helper()
+	set, err := schema.Compile(map[string]string{"interaction": "file.json", "free": "none"}, func(name string) ([]byte, error) {
+		require.Equal(t, "file.json", name)
+		return []byte(text), nil
+	})
+	require.NoError(t, err)
+	return set
+}
+
+func TestEventsThatBreakTheirSchemaAreToldWhereAndWhy(t *testing.T) {
+	set := compile(t, interactionSchema)
+	for content, problem := range map[string]string{
+		`{"data":{"id":"1","type":"call"}}`:                                      "",
+		`{"data":{"id":"1","type":"call","new":{"field":1}},"more":true}`:        "",
+		`{"data":{"id":"1","type":"call","agent":null}}`:                         "",
+		`{"data":{"id":"1","type":"call","held":3}}`:                             "",
+		`{"data":{"id":"1","type":"call","held":3.0}}`:                           "",
+		`{"data":{"id":"1","type":"call","held":3.5}}`:                           "/data/held: is number, not integer or null",
+		`{"data":{"id":"1","type":"call","tags":["a",7]}}`:                       "/data/tags/1: is number, not string",
+		`{"data":{"id":"+1 555 0100","type":null}}`:                              "/data/type: is null, not string",
+		`{"data":{"id":"1"}}`:                                                    "/data: lacks type",
+		`{"dat":{}}`:                                                             "lacks data",
+		`[]`:                                                                     "is array, not object",
+		`{"data":{"id":"1","type":"call","agent":{"name":"Jane Roe, private"}}}`: "/data/agent: is object, not null or string",
+	} {
+		for range 3 { // known shapes are judged as unknown ones
+			err := set.Check("interaction", []byte(content))
+			if problem == "" {
+				assert.NoError(t, err, content)
+				continue
+			}
+			require.EqualError(t, err, problem, content)
+			_, ok := errors.AsType[*schema.Violation](err)
+			assert.True(t, ok)
+		}
+	}
+	assert.NoError(t, set.Check("free", []byte(`[]`)))
+	assert.NoError(t, set.Check("unknown", []byte(`[]`)))
+}
+
+func TestViolationsTellNoValues(t *testing.T) {
+	set := compile(t, `{"properties": {"a": {"pattern": "^x"}, "b": {"enum": ["x"]}, "c": {"maxLength": 1}, "d": {"const": 1}, "e": {"format": "uuid"}, "f": {"maximum": 1}}}`)
+	for _, name := range []string{"a", "b", "c", "d", "f"} {
+		value := `"secret-value"`
+		if name == "f" {
+			value = "4711"
+		}
+		err := set.Check("interaction", []byte(`{"`+name+`":`+value+`}`))
+		require.Error(t, err, name)
+		assert.NotContains(t, err.Error(), "secret-value")
+		assert.NotContains(t, err.Error(), "4711")
+	}
+}
+
+func TestSchemasThatLookAtValuesLookAtEachOne(t *testing.T) {
+	for _, rule := range []string{`{"enum": ["good"]}`, `{"const": "good"}`, `{"pattern": "^good$"}`, `{"maxLength": 4}`,
+		`{"allOf": [{"enum": ["good"]}]}`, `{"$ref": "#/$defs/x"}`} {
+		set := compile(t, `{"$defs": {"x": {"const": "good"}}, "properties": {"a": `+rule+`}}`)
+		for range 2 {
+			assert.NoError(t, set.Check("interaction", []byte(`{"a":"good"}`)), rule)
+			assert.Error(t, set.Check("interaction", []byte(`{"a":"wrong"}`)), rule)
+		}
+	}
+	lists := compile(t, `{"properties": {"a": {"minItems": 2, "uniqueItems": true}}}`)
+	assert.NoError(t, lists.Check("interaction", []byte(`{"a":[1,2]}`)))
+	assert.Error(t, lists.Check("interaction", []byte(`{"a":[1]}`)))
+	assert.Error(t, lists.Check("interaction", []byte(`{"a":[2,2]}`)))
+}
+
+func TestSchemasThatAreRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"no JSON":            `{`,
+		"no schema":          `{"type": 7}`,
+		"a file":             `{"$ref": "file:///etc/passwd"}`,
+		"the network":        `{"$ref": "https://example.com/schema.json"}`,
+		"a neighbour":        `{"$ref": "other.json"}`,
+		"too large":          `{"title": "` + strings.Repeat("x", 1<<20) + `"}`,
+		"a wrong expression": `{"pattern": "("}`,
+	} {
+		_, err := schema.Compile(map[string]string{"*": "file.json"}, func(string) ([]byte, error) { return []byte(text), nil })
+		assert.ErrorContains(t, err, "file.json", name)
+	}
+	_, err := schema.Compile(map[string]string{"*": "builtin:nothing"}, nil)
+	assert.ErrorContains(t, err, "genesys-interaction")
+	_, err = schema.Compile(map[string]string{"*": "gone.json"}, func(string) ([]byte, error) { return nil, errors.New("gone") })
+	assert.ErrorContains(t, err, "gone")
+}
+
+func TestBuiltinsAreSchemas(t *testing.T) {
+	require.NotEmpty(t, schema.Builtins())
+	for _, name := range schema.Builtins() {
+		_, err := schema.Compile(map[string]string{"*": "builtin:" + name}, nil)
+		assert.NoError(t, err, name)
+	}
+}
+
+// document draws JSON of few names and values, so that shapes meet again.
+func document() *rapid.Generator[any] {
+	leaf := rapid.OneOf(rapid.Just[any](nil), rapid.Just[any](true), rapid.Just[any]("x"), rapid.Just[any](json.Number("1")),
+		rapid.Just[any](json.Number("1.0")), rapid.Just[any](json.Number("1.5")))
+	return rapid.Custom(func(t *rapid.T) any {
+		inner := map[string]any{}
+		for _, name := range []string{"id", "type", "agent", "held"} {
+			if rapid.Bool().Draw(t, "has "+name) {
+				inner[name] = leaf.Draw(t, name)
+			}
+		}
+		if rapid.Bool().Draw(t, "has tags") {
+			inner["tags"] = rapid.SliceOfN(leaf, 0, 4).Draw(t, "tags")
+		}
+		return map[string]any{"data": inner}
+	})
+}
+
+func TestKnownShapesAreJudgedLikeUnknownOnes(t *testing.T) {
+	warm := compile(t, interactionSchema)
+	rapid.Check(t, func(t *rapid.T) {
+		body, err := json.Marshal(document().Draw(t, "document"))
+		require.NoError(t, err)
+		cold, err := schema.Compile(map[string]string{"interaction": "x"}, func(string) ([]byte, error) { return []byte(interactionSchema), nil })
+		require.NoError(t, err)
+		assert.Equal(t, cold.Check("interaction", body), warm.Check("interaction", body), string(body))
+	})
+}
+
+// BenchmarkCheck is what the check of 1 KB costs: with a shape that is known, and without.
+func BenchmarkCheck(b *testing.B) {
+	fields := make([]string, 30)
+	for i := range fields {
+		fields[i] = fmt.Sprintf(`"field%02d": "value %02d of some length"`, i, i)
+	}
+	body := []byte(`{"data": {"id": "1", "type": "call", ` + strings.Join(fields, ", ") + `}}`)
+	for name, text := range map[string]string{
+		"known shape": interactionSchema,
+		"every value": strings.Replace(interactionSchema, `"tags": {`, `"x": {"minLength": 1}, "tags": {`, 1),
+	} {
+		set := compile(b, text)
+		b.Run(strings.ReplaceAll(name, " ", "-"), func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := set.Check("interaction", body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,65 @@
+package schema
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestShapesOfDocuments(t *testing.T) {
+	same := [][2]string{
+		{`{"a":1,"b":"x"}`, ` { "b" : "y\"}" ,` + "\n" + `"a" : -20 }`},
+		{`{"a":true}`, `{"a":false}`},
+		{`[1,2,3]`, `[7]`},
+		{`[{"a":1},{"a":2}]`, `[{"a":3}]`},
+		{`{"a":1.5}`, `{"a":2e9}`},
+		{`"\\"`, `"\""`},
+	}
+	for _, c := range same {
+		a, _ := shapeOf([]byte(c[0]))
+		b, _ := shapeOf([]byte(c[1]))
+		assert.Equal(t, a, b, "%s and %s", c[0], c[1])
+	}
+	different := []string{`{}`, `[]`, `null`, `true`, `1`, `1.5`, `""`, `{"a":1}`, `{"b":1}`, `{"a":"1"}`, `{"a":null}`, `{"a":{}}`,
+		`{"a":[]}`, `{"a":1,"b":1}`, `{"a":{"b":1}}`, `[1,"a"]`, `["a",1]`, `[[]]`, `[{}]`, `[null]`, `{"a":{"x":1},"b":{"y":1}}`,
+		`{"a":{"y":1},"b":{"x":1}}`}
+	seen := map[uint64]string{}
+	for _, text := range different {
+		shape, _ := shapeOf([]byte(text))
+		assert.Empty(t, seen[shape], "the same as %s", text)
+		seen[shape] = text
+	}
+	_, fraction := shapeOf([]byte(`{"a":[{"b":1.0}]}`))
+	assert.True(t, fraction)
+	_, fraction = shapeOf([]byte(`{"a":"1.0e5"}`))
+	assert.False(t, fraction)
+}
+
+// FuzzShape: any bytes have a shape, and it does not depend on white space or the order of fields.
+func FuzzShape(f *testing.F) {
+	for _, s := range []string{`{"a":[1,{"b":null}],"c":"\u00e4"}`, `{`, `"`, `[1,`, `\`, `{"a"`, `{]}`, `nul`, "\x00"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		shape, _ := shapeOf(body)
+		var v any
+		if json.Unmarshal(body, &v) != nil {
+			return
+		}
+		again, err := json.MarshalIndent(json.RawMessage(body), "  ", "\t")
+		assert.NoError(t, err)
+		indented, _ := shapeOf(again)
+		assert.Equal(t, shape, indented)
+	})
+}
+
+func BenchmarkShape(b *testing.B) {
+	body := []byte(`{"id":"4f1c2f6e-5d0b-4a7e-9d57-0f6f3a1f7c11","timestamp":1767225600,"eventTypeId":"interaction","data":{"id":"987654321",` +
+		`"contactId":"c-12345","type":"call","state":"connected","sequence":3,"queue":{"id":"q-01","name":"Queue 1"},"agent":{"id":"a-001","name":"Agent 1"}}}`)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		shapeOf(body)
+	}
+}

@@ -1,0 +1,31 @@
+package genesys
+
+import "errors"
+
+// SignatureError is why a delivery was refused. Its values are a closed set of single words, fit
+// for a metric's label.
+type SignatureError string
+
+// The reasons why a delivery is refused; test with errors.Is.
+const (
+	// ErrSignatureMissing: there is no signature, key or token, or no time where one is signed.
+	ErrSignatureMissing SignatureError = "missing"
+	// ErrSignatureSeveral: there is more than one header line. None is looked at, for a proxy
+	// in between and we could disagree on which one counts.
+	ErrSignatureSeveral SignatureError = "several"
+	// ErrSignatureMalformed: the value is not written as the method has it.
+	ErrSignatureMalformed SignatureError = "malformed"
+	// ErrSignatureMismatch: no live key made this signature over this delivery.
+	ErrSignatureMismatch SignatureError = "mismatch"
+	// ErrSignatureExpired: the signed time is further from now than the tolerance.
+	ErrSignatureExpired SignatureError = "expired"
+	// ErrSignatureUncovered: the signature leaves out what it must cover, such as the body.
+	ErrSignatureUncovered SignatureError = "uncovered"
+)
+
+// Error says that the delivery was refused and why.
+func (e SignatureError) Error() string { return "signature refused: " + string(e) }
+
+// ErrKeysUnavailable means that a delivery could not be verified, for the keys could not be had:
+// neither good nor bad, it shall come again.
+var ErrKeysUnavailable = errors.New("the keys to verify with can't be had")
