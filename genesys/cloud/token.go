@@ -1,0 +1,84 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// tokenMargin is how long before its end a token is no longer used.
+	tokenMargin  = time.Minute
+	tokenTimeout = 10 * time.Second
+)
+
+// tokens has one token for all that need one, until shortly before its end.
+type tokens struct {
+	config clientcredentials.Config
+	http   *http.Client
+
+	flight  singleflight.Group
+	mu      sync.Mutex
+	current *oauth2.Token
+}
+
+// get is the token of now. Those that need a new one at the same time share one request, which goes
+// on when one of them leaves.
+func (t *tokens) get(ctx context.Context) (string, error) {
+	t.mu.Lock()
+	current := t.current
+	t.mu.Unlock()
+	if current != nil && (current.Expiry.IsZero() || time.Until(current.Expiry) > tokenMargin) {
+		return current.AccessToken, nil
+	}
+	select {
+	case result := <-t.flight.DoChan("", t.fetch):
+		if result.Err != nil {
+			return "", result.Err
+		}
+		return result.Val.(*oauth2.Token).AccessToken, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func (t *tokens) fetch() (any, error) {
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), oauth2.HTTPClient, t.http), tokenTimeout)
+	defer cancel()
+	token, err := t.config.Token(ctx)
+	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		// Its text holds the whole answer.
+		return nil, t.refusal(refused.Response.StatusCode)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("genesys cloud: no token from %s: %w", t.config.TokenURL, err)
+	}
+	t.mu.Lock()
+	t.current = token
+	t.mu.Unlock()
+	return token, nil
+}
+
+func (t *tokens) refusal(status int) error {
+	if status == http.StatusBadRequest || status == http.StatusUnauthorized {
+		return fmt.Errorf("%w at %s (%d): check the region, client_id and client_secret, and that its grant is client credentials",
+			ErrUnauthorized, t.config.TokenURL, status)
+	}
+	return fmt.Errorf("genesys cloud: no token from %s: status %d", t.config.TokenURL, status)
+}
+
+// drop forgets a token that was refused, unless there is another by now.
+func (t *tokens) drop(refused string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current != nil && t.current.AccessToken == refused {
+		t.current = nil
+	}
+}
