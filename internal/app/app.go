@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/genmesh/genmesh/genesys/keyring"
 	"github.com/genmesh/genmesh/ingress"
 	"github.com/genmesh/genmesh/internal/console"
 	"github.com/genmesh/genmesh/internal/telemetry"
@@ -46,6 +47,7 @@ type app struct {
 	streams   *streamsFile
 	committer *mesh.Committer
 	fleet     *fleet
+	keyrings  *keyrings
 	ingress   *ingress.Server
 }
 
@@ -111,7 +113,7 @@ func (a *app) load() (*mesh.Topology, error) {
 func (a *app) check(t *mesh.Topology) error {
 	if a.Ingress != nil {
 		for _, s := range t.Sources {
-			if _, err := a.verifier(s); err != nil {
+			if err := a.checkKeys(s); err != nil {
 				return fmt.Errorf("source %s: %w", s.Name, err)
 			}
 			if _, err := ingress.NewReader(s); err != nil {
@@ -128,6 +130,29 @@ func (a *app) check(t *mesh.Topology) error {
 	}
 	return nil
 }
+
+// checkKeys finds out whether a source's keys can be had and used, as far as this process knows.
+func (a *app) checkKeys(s mesh.Source) error {
+	if s.FetchesKeys() {
+		if _, err := CloudClient(*s.API, a.LookupEnv, a.agent()); err != nil {
+			return err
+		}
+	}
+	var keys []string
+	if s.Secret != "" || len(s.Secrets) > 0 {
+		var err error
+		if keys, err = s.ResolveSecrets(a.LookupEnv); err != nil {
+			return err
+		}
+	} else if s.FetchesKeys() {
+		return nil // they come later
+	}
+	_, err := ingress.NewVerifier(s, keys)
+	return err
+}
+
+// agent is what the process calls itself to others.
+func (a *app) agent() string { return "genmesh/" + a.Version }
 
 func (a *app) connect(ctx context.Context) error {
 	url, options := a.NATSURL, a.NATSOptions
@@ -197,9 +222,13 @@ func (a *app) addIngress(t *mesh.Topology, components []component) ([]component,
 	if a.committer, err = mesh.NewCommitter(a.js, t, a.Logger, a.metrics); err != nil {
 		return nil, err
 	}
+	a.keyrings = &keyrings{lookup: a.LookupEnv, agent: a.agent(), log: a.Logger, metrics: keyring.NewMetrics(a.metrics)}
+	if err := a.keyrings.Update(t.Sources); err != nil {
+		return nil, err
+	}
 	a.ingress, err = ingress.New(ingress.Options{
 		Addr: a.Ingress.Addr, CertFile: a.Ingress.TLSCert, KeyFile: a.Ingress.TLSKey,
-		Sources: t.Sources, Verifier: a.verifier, Store: a.committer,
+		Sources: t.Sources, Verifier: a.keyrings.verifier, Store: a.committer,
 		Ready: a.readiness.check, GracePeriod: a.Ingress.Grace, Logger: a.Logger, Registerer: a.metrics,
 	})
 	if err != nil {
@@ -209,5 +238,6 @@ func (a *app) addIngress(t *mesh.Topology, components []component) ([]component,
 	a.addresses.Ingress = a.ingress.Addr().String()
 	return append(components,
 		component{"committer", a.committer.Run},
+		component{"keyrings", a.keyrings.Run},
 		component{"ingress", a.ingress.Run}), nil
 }

@@ -169,6 +169,9 @@ func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 		if err := a.committer.Update(t); err != nil {
 			return err
 		}
+		if err := a.keyrings.Update(t.Sources); err != nil {
+			return err
+		}
 		if err := a.ingress.Update(t.Sources); err != nil {
 			return err
 		}

@@ -1,0 +1,388 @@
+// Package keyring keeps the keys that a source's deliveries are verified with, while they rotate.
+//
+// A rotation shows in two ways: the origin of the keys has other ones, or a delivery comes that no
+// known key signed. The second is what a forgery looks like, too: so it makes the keyring look at the
+// origin, but at most once a minute, however many come. And since senders don't repeat what was
+// refused, a delivery is only refused once the keys were looked at after it came; until then it is
+// asked to come again.
+package keyring
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/genmesh/genmesh/genesys"
+)
+
+// Options is what a Keyring is made of.
+type Options struct {
+	// Source names the source in the log and in the metrics.
+	Source string
+	// Local reads the keys of the environment and of files; nil if there are none. It is called
+	// often and must be quick.
+	Local func() ([]string, error)
+	// Fetch asks the key service; nil if there is none.
+	Fetch func(ctx context.Context) ([]string, error)
+	// Verifier makes a verifier of keys.
+	Verifier func(keys []string) (*genesys.Verifier, error)
+	// Overlap is how long a key stays valid once its origin no longer has it; 0 ends it at once.
+	Overlap time.Duration
+	Logger  logrus.FieldLogger
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+const (
+	localInterval    = 5 * time.Second
+	minLocalInterval = time.Second // between looks that a bad signature causes
+	fetchInterval    = 15 * time.Minute
+	minFetchInterval = time.Minute // between fetches that a bad signature causes
+	firstFetchRetry  = 5 * time.Second
+	fetchTimeout     = 2 * time.Second
+	maxKeys          = 16
+	maxWaiting       = 256 // deliveries that wait for one fetch
+)
+
+// Keyring verifies deliveries with the keys of now. It is safe for concurrent use.
+type Keyring struct {
+	options Options
+	log     logrus.FieldLogger
+	current atomic.Pointer[genesys.Verifier] // nil while there is no key
+
+	mu      sync.Mutex
+	known   map[string]*key
+	local   []string // as they were read last
+	fetched []string
+	state   State
+	// unreadable says that the local keys could not be read last.
+	unreadable bool
+	flight     *flight
+	looked     time.Time // at the local keys, for a bad signature
+	asked      time.Time // the key service, for a bad signature
+	waiting    int
+	closed     bool
+	flights    sync.WaitGroup
+}
+
+// key is what is known of a key.
+type key struct {
+	since    time.Time
+	previous bool
+	gone     time.Time // when it was missed first
+}
+
+// flight is one fetch that is under way, or was.
+type flight struct {
+	began time.Time
+	done  chan struct{}
+	err   error
+}
+
+// State is what may be known of a keyring: never a key.
+type State struct {
+	// Current are the keys that an origin has, Previous those that are still valid.
+	Current, Previous int
+	// Newest is when the newest key was seen first.
+	Newest time.Time
+	// Fetched is when the key service answered last; Failure is why it does not now, or nil.
+	Fetched time.Time
+	Failure error
+}
+
+// Unconfirmed means that nobody can tell now whether a delivery is genuine: no known key signed it,
+// and the keys could not be looked at since it came.
+type Unconfirmed struct {
+	after time.Duration
+	cause error
+}
+
+// RetryAfter is when the delivery may come again.
+func (u *Unconfirmed) RetryAfter() time.Duration { return u.after }
+
+func (u *Unconfirmed) Error() string {
+	text := "no known key signed it, and whether there are new ones is not known"
+	if u.cause != nil {
+		text += ": " + u.cause.Error()
+	}
+	return text
+}
+
+func (u *Unconfirmed) Unwrap() error { return u.cause }
+
+// New makes a keyring with the local keys. It fails if they can't be read, or if there are none and
+// no service to fetch some from. Keys are fetched once Run runs, or when a delivery needs them.
+func New(o Options) (*Keyring, error) {
+	k := &Keyring{options: o, log: o.Logger.WithField("source", o.Source), known: make(map[string]*key)}
+	if o.Local != nil {
+		keys, err := o.Local()
+		if err != nil {
+			return nil, err
+		}
+		k.local = keys
+	}
+	if len(k.local) == 0 && o.Fetch == nil {
+		return nil, errors.New("no secret to verify with")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k, k.merge(time.Now())
+}
+
+// Verify checks a delivery; see genesys.Verifier. An *Unconfirmed error means that it shall come again.
+func (k *Keyring) Verify(ctx context.Context, d *genesys.Delivery) error {
+	err := k.verify(ctx, d)
+	if !errors.Is(err, genesys.ErrSignatureMismatch) {
+		return err
+	}
+	if k.lookAgain() {
+		if err = k.verify(ctx, d); err == nil {
+			return nil
+		}
+	}
+	if k.options.Fetch == nil {
+		return err
+	}
+	return k.confirm(ctx, d)
+}
+
+func (k *Keyring) verify(ctx context.Context, d *genesys.Delivery) error {
+	v := k.current.Load()
+	if v == nil {
+		return genesys.ErrSignatureMismatch
+	}
+	return v.Verify(ctx, d)
+}
+
+// lookAgain reads the local keys anew, at most once a second. It reports whether they may be others
+// than a delivery was verified with.
+func (k *Keyring) lookAgain() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.options.Local == nil {
+		return false
+	}
+	if now := time.Now(); now.Sub(k.looked) >= minLocalInterval {
+		k.looked = now
+		k.refresh(now)
+	}
+	return true
+}
+
+// confirm verifies a delivery with keys that were fetched after it came.
+func (k *Keyring) confirm(ctx context.Context, d *genesys.Delivery) error {
+	f, err := k.join()
+	if err != nil {
+		k.options.Metrics.unconfirmed(k.options.Source)
+		return err
+	}
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+	}
+	k.leave()
+	err = k.verify(ctx, d)
+	if !errors.Is(err, genesys.ErrSignatureMismatch) {
+		return err
+	}
+	select {
+	case <-f.done:
+		if f.err == nil && !f.began.Before(d.Received) {
+			return err
+		}
+	default: // the fetch takes longer than there is time
+	}
+	k.options.Metrics.unconfirmed(k.options.Source)
+	return &Unconfirmed{after: minLocalInterval, cause: f.err}
+}
+
+// join waits in line for the fetch that is under way, or begins one if that may be.
+func (k *Keyring) join() (*flight, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	if k.waiting >= maxWaiting {
+		return nil, &Unconfirmed{after: minLocalInterval, cause: k.state.Failure}
+	}
+	if k.flight == nil {
+		if wait := minFetchInterval - now.Sub(k.asked); wait > 0 || k.closed {
+			return nil, &Unconfirmed{after: max(wait, minLocalInterval), cause: k.state.Failure}
+		}
+		k.asked = now
+		k.begin(now)
+	}
+	k.waiting++
+	return k.flight, nil
+}
+
+func (k *Keyring) leave() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.waiting--
+}
+
+// begin starts a fetch; the caller holds the lock. It goes on when those leave who wait for it.
+func (k *Keyring) begin(now time.Time) *flight {
+	f := &flight{began: now, done: make(chan struct{})}
+	k.flight = f
+	k.flights.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+		defer cancel()
+		keys, err := k.options.Fetch(ctx)
+		if err == nil {
+			err = k.checkKeys(keys)
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		f.err = k.land(keys, err, time.Now())
+		k.flight = nil
+		close(f.done)
+	})
+	return f
+}
+
+// checkKeys refuses what can't be the keys of a source: better to keep what is known.
+func (k *Keyring) checkKeys(keys []string) error {
+	switch {
+	case len(keys) == 0:
+		return errors.New("the key service answers without a key")
+	case len(keys) > maxKeys:
+		return fmt.Errorf("the key service answers with %d keys; at most %d are believed", len(keys), maxKeys)
+	case slices.ContainsFunc(keys, func(key string) bool { return strings.TrimSpace(key) == "" }):
+		return errors.New("the key service answers with a blank key")
+	}
+	_, err := k.options.Verifier(keys)
+	return err
+}
+
+// land takes over what a fetch brought; the caller holds the lock.
+func (k *Keyring) land(keys []string, err error, now time.Time) error {
+	before := k.state
+	k.state.Failure = err
+	if err != nil {
+		k.options.Metrics.fetched(k.options.Source, "failed")
+		if before.Failure == nil {
+			k.log.WithError(err).Warn("the keys can't be fetched; those that are known stay valid")
+		}
+		return err
+	}
+	if before.Failure != nil {
+		k.log.Info("the keys can be fetched again")
+	}
+	outcome := "unchanged"
+	if !sameKeys(keys, k.fetched) {
+		outcome = "changed"
+	}
+	k.options.Metrics.fetched(k.options.Source, outcome)
+	k.fetched, k.state.Fetched = keys, now
+	return k.merge(now)
+}
+
+// refresh looks at the local keys and at the time; the caller holds the lock.
+func (k *Keyring) refresh(now time.Time) {
+	before := k.local
+	k.readLocal()
+	if k.state.Previous == 0 && sameKeys(before, k.local) {
+		return
+	}
+	if err := k.merge(now); err != nil {
+		k.log.WithError(err).Error("the keys can't be used")
+	}
+}
+
+// readLocal reads the local keys. What can't be read leaves all as it is.
+func (k *Keyring) readLocal() {
+	if k.options.Local == nil {
+		return
+	}
+	keys, err := k.options.Local()
+	if err == nil && len(keys) > 0 {
+		_, err = k.options.Verifier(keys)
+	}
+	if err != nil {
+		if !k.unreadable {
+			k.log.WithError(err).Warn("the secrets can't be read; those that are known stay valid")
+		}
+		k.unreadable = true
+		return
+	}
+	k.local, k.unreadable = keys, false
+}
+
+// merge makes the verifier of the keys that are valid now; the caller holds the lock.
+func (k *Keyring) merge(now time.Time) error {
+	origin := append(slices.Clone(k.local), k.fetched...)
+	for _, text := range origin {
+		if k.known[text] == nil {
+			k.known[text] = &key{since: now}
+			if !k.state.Newest.IsZero() {
+				k.log.Info("there is a new key")
+			}
+		}
+		k.known[text].previous = false
+	}
+	for text, known := range k.known {
+		if slices.Contains(origin, text) {
+			continue
+		}
+		if !known.previous {
+			known.previous, known.gone = true, now
+			k.log.WithField("valid_for", k.options.Overlap.String()).Info("a key is no longer at its origin")
+		}
+		if now.Sub(known.gone) >= k.options.Overlap {
+			delete(k.known, text)
+			k.log.Info("a previous key is no longer valid")
+		}
+	}
+	return k.rebuild()
+}
+
+func (k *Keyring) rebuild() error {
+	texts := make([]string, 0, len(k.known))
+	k.state.Current, k.state.Previous, k.state.Newest = 0, 0, time.Time{}
+	for text, known := range k.known {
+		texts = append(texts, text)
+		if known.previous {
+			k.state.Previous++
+		} else {
+			k.state.Current++
+		}
+		if known.since.After(k.state.Newest) {
+			k.state.Newest = known.since
+		}
+	}
+	k.options.Metrics.keys(k.options.Source, k.state)
+	if len(texts) == 0 {
+		k.current.Store(nil)
+		return nil
+	}
+	// The newest first: nearly all deliveries are signed with it.
+	slices.SortFunc(texts, func(a, b string) int {
+		return cmp.Or(k.known[b].since.Compare(k.known[a].since), strings.Compare(a, b))
+	})
+	v, err := k.options.Verifier(texts[:min(len(texts), maxKeys)])
+	if err != nil {
+		return err
+	}
+	k.current.Store(v)
+	return nil
+}
+
+func sameKeys(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// State tells how the keyring is.
+func (k *Keyring) State() State {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.state
+}
