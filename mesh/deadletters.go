@@ -188,17 +188,8 @@ func (d *DeadLetters) Replay(ctx context.Context, letter DeadLetter) error {
 
 // Discard deletes a dead letter for good. It is no error if it is gone already.
 func (d *DeadLetters) Discard(ctx context.Context, number uint64) error {
-	stream, err := d.js.Stream(ctx, d.stream)
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", d.stream, err)
+	if err := deleteStored(ctx, d.js, d.stream, number); err != nil {
+		return fmt.Errorf("discard dead letter %d: %w", number, err)
 	}
-	deleted := stream.DeleteMsg(ctx, number)
-	if deleted == nil {
-		return nil
-	}
-	// The server's refusal does not tell whether the message is gone already.
-	if _, err := stream.GetMsg(ctx, number); errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil
-	}
-	return fmt.Errorf("discard dead letter %d: %w", number, deleted)
+	return nil
 }

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -43,4 +44,21 @@ func parseStored(subject string, header nats.Header, body []byte) (Event, error)
 		e = Event{Subject: subject, Body: body}
 	}
 	return e, err
+}
+
+// deleteStored deletes a message from a stream. It is no error if it is gone already.
+func deleteStored(ctx context.Context, js jetstream.JetStream, stream string, sequence uint64) error {
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", stream, err)
+	}
+	deleted := s.DeleteMsg(ctx, sequence)
+	if deleted == nil {
+		return nil
+	}
+	// The server's refusal does not tell whether the message is gone already.
+	if _, err := s.GetMsg(ctx, sequence); errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return deleted
 }

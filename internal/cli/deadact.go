@@ -71,7 +71,7 @@ func newDeadAct(p *program, help, short string, action deadAction) *cobra.Comman
 		Short: short,
 		Long:  help,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			numbers, err := parseNumbers(args)
+			numbers, err := parseNumbers(args, "dead letter", "genmesh dead list")
 			if err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ func newDeadShow(p *program) *cobra.Command {
 		Short: "Show one dead letter with everything that is known about it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			numbers, err := parseNumbers(args)
+			numbers, err := parseNumbers(args, "dead letter", "genmesh dead list")
 			if err != nil {
 				return err
 			}
@@ -44,13 +44,13 @@ func newDeadShow(p *program) *cobra.Command {
 	return cmd
 }
 
-// parseNumbers reads the numbers of dead letters.
-func parseNumbers(args []string) ([]uint64, error) {
+// parseNumbers reads the numbers of what a list shows.
+func parseNumbers(args []string, of, list string) ([]uint64, error) {
 	numbers := make([]uint64, len(args))
 	for i, arg := range args {
 		n, err := strconv.ParseUint(arg, 10, 64)
 		if err != nil || n == 0 {
-			return nil, fmt.Errorf("%q is no number of a dead letter; genmesh dead list shows them", arg)
+			return nil, fmt.Errorf("%q is no number of a %s; %s shows them", arg, of, list)
 		}
 		numbers[i] = n
 	}
@@ -60,11 +60,7 @@ func parseNumbers(args []string) ([]uint64, error) {
 // withBody is a dead letter with its body: as JSON where it is JSON, else as text.
 func withBody(letter mesh.DeadLetter) deadJSON {
 	d := summary(letter)
-	if json.Valid(letter.Body) {
-		d.Body = json.RawMessage(letter.Body)
-	} else {
-		d.Body = string(letter.Body)
-	}
+	d.Body = bodyJSON(letter.Body)
 	return d
 }
 
