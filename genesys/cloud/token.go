@@ -32,24 +32,35 @@ type tokens struct {
 // get is the token of now. Those that need a new one at the same time share one request, which goes
 // on when one of them leaves.
 func (t *tokens) get(ctx context.Context) (string, error) {
-	t.mu.Lock()
-	current := t.current
-	t.mu.Unlock()
-	if current != nil && (current.Expiry.IsZero() || time.Until(current.Expiry) > tokenMargin) {
-		return current.AccessToken, nil
+	if token, ok := t.live(); ok {
+		return token, nil
 	}
 	select {
 	case result := <-t.flight.DoChan("", t.fetch):
 		if result.Err != nil {
 			return "", result.Err
 		}
-		return result.Val.(*oauth2.Token).AccessToken, nil
+		return result.Val.(string), nil
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
 }
 
+// live is the token that is known, unless it ends soon.
+func (t *tokens) live() (string, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == nil || !t.current.Expiry.IsZero() && time.Until(t.current.Expiry) <= tokenMargin {
+		return "", false
+	}
+	return t.current.AccessToken, true
+}
+
 func (t *tokens) fetch() (any, error) {
+	// Another fetch may have ended after this one was found to be needed and before it began.
+	if token, ok := t.live(); ok {
+		return token, nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), oauth2.HTTPClient, t.http), tokenTimeout)
 	defer cancel()
 	token, err := t.config.Token(ctx)
@@ -63,7 +74,7 @@ func (t *tokens) fetch() (any, error) {
 	t.mu.Lock()
 	t.current = token
 	t.mu.Unlock()
-	return token, nil
+	return token.AccessToken, nil
 }
 
 func (t *tokens) refusal(status int) error {
