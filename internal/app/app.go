@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 
 	"github.com/nats-io/nats.go"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/genmesh/genmesh/genesys/keyring"
+	"github.com/genmesh/genmesh/genesys/simulator"
 	"github.com/genmesh/genmesh/ingress"
 	"github.com/genmesh/genmesh/internal/console"
 	"github.com/genmesh/genmesh/internal/telemetry"
@@ -95,7 +97,24 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 		a.onClose(server.Close)
 		components = append(components, component{"console", server.Run})
 	}
-	return append(components, component{"streams.json", a.followStreams}), nil
+	components = append(components, component{"streams.json", a.followStreams})
+	if a.Simulation == nil {
+		return components, nil
+	}
+	sim, err := a.simulator()
+	if err != nil {
+		return nil, err
+	}
+	return append(components, component{"simulator", sim.Run}), nil
+}
+
+// simulator delivers to the ingress of this process, over HTTP as everybody does.
+func (a *app) simulator() (*simulator.Simulator, error) {
+	s := a.Simulation
+	return simulator.New(simulator.Options{
+		Seed: rand.Uint64(), Rate: s.Rate, Faults: s.Faults, Logger: a.Logger,
+		Targets: []simulator.Target{{URL: "http://" + a.addresses.Ingress + s.Path, Secret: s.Secret}},
+	})
 }
 
 // load reads streams.json for the first time, secrets included.

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/sirupsen/logrus"
 
+	"github.com/genmesh/genmesh/genesys/simulator"
 	"github.com/genmesh/genmesh/workers"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	Workers *Workers
 	// ConsoleAddr serves /metrics, /healthz and /readyz; "" serves none.
 	ConsoleAddr string
+	// Simulation sends made-up events to the process' own ingress, without TLS; nil sends none.
+	Simulation *Simulation
 	// Apply makes the streams and consumers as streams.json says, at the start and after each
 	// edit. What would lose data is left to genmesh apply.
 	Apply bool
@@ -72,6 +75,14 @@ type Workers struct {
 	Handlers map[string]workers.Handler
 	// Grace bounds how long events under way may go on after the end was asked for.
 	Grace time.Duration
+}
+
+// Simulation is a simulated Genesys Cloud that delivers to a source of this process.
+type Simulation struct {
+	Rate   float64 // events per second
+	Path   string  // of the source
+	Secret string
+	Faults simulator.Faults
 }
 
 // Addresses are where a running process is reached; "" where it is not.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/genmesh/genmesh/internal/app"
+	"github.com/genmesh/genmesh/mesh"
 )
 
 const (
@@ -32,6 +34,8 @@ type devFlags struct {
 	console string
 	nats    string
 	data    string
+	// simulate is events per second of a simulated Genesys Cloud; 0 is none.
+	simulate float64
 }
 
 func newDev(p *program) *cobra.Command {
@@ -47,6 +51,7 @@ func newDev(p *program) *cobra.Command {
 	cmd.Flags().StringVar(&f.console, "console", "127.0.0.1:8090", "`ADDRESS` for metrics and health; \"\" serves none")
 	cmd.Flags().StringVar(&f.nats, "nats", "127.0.0.1:4222", "`ADDRESS` for other NATS clients; \"\" lets none in")
 	cmd.Flags().StringVar(&f.data, "data", ".genmesh", "the `FOLDER` that keeps the streams")
+	cmd.Flags().Float64Var(&f.simulate, "simulate", 0, "so many events per second of a simulated Genesys Cloud, as genmesh simulate makes them")
 	return cmd
 }
 
@@ -77,7 +82,14 @@ func (p *program) dev(cmd *cobra.Command, f devFlags) error {
 	if isTerminal(p.Out) {
 		reloads = endWithTerminal(ctx, reloads, func() bool { return isTerminal(p.Out) }, end)
 	}
+	var simulation *app.Simulation
+	if f.simulate != 0 {
+		if simulation, err = p.simulation(t, f.simulate); err != nil {
+			return err
+		}
+	}
 	return app.Run(ctx, app.Config{
+		Simulation:  simulation,
 		Streams:     p.streamsFile(cmd),
 		Embedded:    &app.Embedded{DataDir: filepath.Join(f.data, "nats"), Listen: f.nats},
 		Ingress:     &app.Ingress{Addr: f.http, Grace: devGrace},
@@ -92,6 +104,21 @@ func (p *program) dev(cmd *cobra.Command, f devFlags) error {
 			hints{topology: t, addresses: a, streams: p.streams, data: f.data}.write(cmd.OutOrStdout())
 		},
 	})
+}
+
+// simulation is a simulated Genesys Cloud for the first source that takes its webhooks.
+func (p *program) simulation(t *mesh.Topology, perSecond float64) (*app.Simulation, error) {
+	for _, s := range t.Sources {
+		if s.Preset != genesysPreset || s.FetchesKeys() {
+			continue
+		}
+		keys, err := s.ResolveSecrets(p.LookupEnv)
+		if err != nil {
+			return nil, err
+		}
+		return &app.Simulation{Rate: perSecond, Path: s.Path, Secret: keys[0], Faults: usualFaults()}, nil
+	}
+	return nil, fmt.Errorf("--simulate needs a source with the preset %q and a secret of its own", genesysPreset)
 }
 
 // withDevSecret is lookup with devSecret in the place of a webhook secret that is not set.

@@ -59,7 +59,7 @@ func newRoot(process Process) *cobra.Command {
 	root.AddCommand(
 		newDev(p), newServe(p),
 		newValidate(p), newPlan(p), newApply(p), newSchema(),
-		newSend(p), newPresets(p), newDead(p), newQuarantine(p), newDoctor(p), newVersion(p),
+		newSend(p), newSimulate(p), newPresets(p), newDead(p), newQuarantine(p), newGenesys(p), newDoctor(p), newVersion(p),
 	)
 	return root
 }

@@ -1,0 +1,225 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/genmesh/genmesh/genesys/simulator"
+)
+
+const simulateHelp = `Be a Genesys Cloud that misbehaves: deliver the events of invented interactions, signed, at least
+once, with retries after a 5xx, a 429 or no answer, and with whatever else the flags ask for.
+
+The events go to --target, and to whoever subscribes over the API at --addr: OAuth at
+/oauth/token (client id and secret "simulator"), subscriptions at
+/api/v2/eventstreams/subscriptions. Under /simulator the running simulator is steered: faults, rate,
+rotate, schema, summary, ledger; PUT and POST take JSON.
+
+At the end there is a summary, and the exit code is 1 if a delivery ended as it should not: a good
+one refused or lost, a bad one taken.`
+
+const simulateExample = `  genmesh simulate --rate 50
+  genmesh simulate --count 10000 --rate 1000 --duplicate-percent 10 --forge-percent 1 --seed 7
+  genmesh simulate --target "" --addr 127.0.0.1:8099
+  curl -X POST -H 'Content-Type: application/json' -d '{"overlap_seconds": 0}' http://127.0.0.1:8099/simulator/rotate`
+
+type simulateFlags struct {
+	addr      string
+	target    string
+	secretEnv string
+	rate      float64
+	duration  time.Duration
+	count     int
+	seed      uint64
+	ledger    string
+	faults    simulator.Faults
+}
+
+func newSimulate(p *program) *cobra.Command {
+	f := new(simulateFlags)
+	cmd := &cobra.Command{
+		Use:     "simulate",
+		Short:   "Be a Genesys Cloud that misbehaves",
+		Long:    simulateHelp,
+		Example: simulateExample,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return p.simulate(cmd, f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.addr, "addr", "127.0.0.1:8099", "`ADDRESS` of the API, on this machine; \"\" serves none")
+	flags.StringVar(&f.target, "target", defaultSendURL, "the webhook's `URL`; \"\" is only for those who subscribe")
+	flags.StringVar(&f.secretEnv, "secret-env", secretVariable, "the environment `VARIABLE` that holds the target's secret; a loopback URL does without")
+	flags.Float64Var(&f.rate, "rate", 10, "events per second")
+	flags.DurationVar(&f.duration, "for", 0, "how long; 0 is until it is ended")
+	flags.IntVarP(&f.count, "count", "n", 0, "how many events; 0 is without end")
+	flags.Uint64Var(&f.seed, "seed", 0, "the same makes the same interactions again; 0 makes new ones")
+	flags.StringVar(&f.ledger, "ledger", "", "a `FILE` for every delivery with its attempts, one line of JSON each")
+	faultFlags(flags, &f.faults)
+	p.outputFlag(cmd)
+	return cmd
+}
+
+// usualFaults are what every sender that delivers at least once does now and then.
+func usualFaults() simulator.Faults { return simulator.Faults{Duplicates: 5, LostAnswers: 1} }
+
+func faultFlags(flags *pflag.FlagSet, f *simulator.Faults) {
+	usual := usualFaults()
+	flags.Float64Var(&f.Duplicates, "duplicate-percent", usual.Duplicates, "events that are delivered once more, byte for byte")
+	flags.Float64Var(&f.Reordered, "reorder-percent", 0, "events that change places with the next one of their interaction")
+	flags.Float64Var(&f.LostAnswers, "lost-answer-percent", usual.LostAnswers, "good answers that count as timed out")
+	flags.Float64Var(&f.Truncated, "truncate-percent", 0, "deliveries that come beside, cut off on their way")
+	flags.Float64Var(&f.Forged, "forge-percent", 0, "deliveries that come beside, signed by nobody we know")
+	flags.Float64Var(&f.Unreadable, "unreadable-percent", 0, "deliveries that come beside, signed well but no JSON")
+	flags.IntVar(&f.Burst, "burst", 0, "how many events may come at once")
+	flags.IntVar(&f.SkewSeconds, "skew", 0, "`SECONDS` that the times of events are off")
+}
+
+func (p *program) simulate(cmd *cobra.Command, f *simulateFlags) error {
+	log, err := p.logger()
+	if err != nil {
+		return err
+	}
+	options := simulator.Options{
+		Addr: f.addr, Seed: f.seed, Rate: f.rate, Count: f.count, Faults: f.faults, Logger: log,
+	}
+	if f.target != "" {
+		send := &sendFlags{url: f.target, secretEnv: f.secretEnv}
+		secret, err := p.sendSecret(send)
+		if err != nil {
+			return err
+		}
+		options.Targets = []simulator.Target{{URL: f.target, Secret: secret}}
+	}
+	if options.Seed == 0 {
+		options.Seed = rand.Uint64()
+	}
+	sim, err := simulator.New(options)
+	if err != nil {
+		return err
+	}
+	if sim.Addr() != "" {
+		say(p.Err, "the simulated API is at http://%s, client id and secret are \"simulator\"", sim.Addr())
+	}
+	ctx := cmd.Context()
+	if f.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.duration)
+		defer cancel()
+	}
+	stop := p.watchSimulation(sim.Ledger())
+	err = sim.Run(ctx)
+	stop()
+	if err != nil {
+		return err
+	}
+	if f.ledger != "" {
+		if err := writeLedger(f.ledger, sim.Ledger().Entries()); err != nil {
+			return err
+		}
+	}
+	return p.reportSimulation(cmd.OutOrStdout(), sim.Ledger().Summary(), options.Seed)
+}
+
+// watchSimulation tells about once a second how it goes, on a terminal, until the returned function
+// is called.
+func (p *program) watchSimulation(ledger *simulator.Ledger) (stop func()) {
+	if !isTerminal(p.Err) {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		before := 0
+		for {
+			select {
+			case <-tick.C:
+				s := ledger.Summary()
+				sent := s.Sent(simulator.KindEvent)
+				_, _ = fmt.Fprintf(p.Err, "\r%d events (%d/s), %d duplicates, %d retries, %d given up   ",
+					sent, sent-before, s.Sent(simulator.KindDuplicate), s.Retries, s.Of(simulator.KindEvent, simulator.GivenUp))
+				before = sent
+			case <-done:
+				_, _ = io.WriteString(p.Err, "\n")
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+func writeLedger(name string, entries []simulator.Entry) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(file)
+	for _, e := range entries {
+		if err := encoder.Encode(e); err != nil {
+			_ = file.Close() // the first error counts
+			return err
+		}
+	}
+	return file.Close()
+}
+
+// reportSimulation tells what became of all deliveries.
+func (p *program) reportSimulation(w io.Writer, s simulator.Summary, seed uint64) error {
+	if p.wantsJSON() {
+		if err := writeJSON(w, s); err != nil {
+			return err
+		}
+	} else if err := writeSimulation(w, s, seed); err != nil {
+		return err
+	}
+	if wrong := s.Wrong(); wrong > 0 {
+		verb := "deliveries"
+		if wrong == 1 {
+			verb = "delivery"
+		}
+		return fmt.Errorf("%d %s ended as they should not: --ledger FILE has all of them", wrong, verb)
+	}
+	return nil
+}
+
+func writeSimulation(w io.Writer, s simulator.Summary, seed uint64) error {
+	outcomes := []simulator.Outcome{
+		simulator.Accepted, simulator.Known, simulator.Quarantined, simulator.Refused, simulator.GivenUp, simulator.Unfinished,
+	}
+	var t table
+	head := []string{"DELIVERED", "ALL"}
+	for _, o := range outcomes {
+		head = append(head, string(o))
+	}
+	t.row(head...)
+	for _, kind := range []simulator.Kind{
+		simulator.KindEvent, simulator.KindDuplicate, simulator.KindTruncated, simulator.KindForged, simulator.KindUnreadable,
+	} {
+		if s.Sent(kind) == 0 {
+			continue
+		}
+		row := []string{string(kind), strconv.Itoa(s.Sent(kind))}
+		for _, o := range outcomes {
+			row = append(row, strconv.Itoa(s.Of(kind, o)))
+		}
+		t.row(row...)
+	}
+	if err := t.write(w); err != nil {
+		return err
+	}
+	say(w, "%d retries; --seed %d makes the same interactions again", s.Retries, seed)
+	return nil
+}
