@@ -142,7 +142,7 @@ var errAny = errors.New("any")
 func flipMiddle(s string) string {
 	b := []byte(s)
 	i := len(b) / 2
-	if b[i] == 'A' {
+	if b[i] == 'A' || b[i] == 'a' { // hex in either case is the same
 		b[i] = 'B'
 	} else {
 		b[i] = 'A'

@@ -78,7 +78,7 @@ func (d *dispatcher) laneOf(t *target, i uint64) chan Event {
 	if lanes[i] == nil {
 		lanes[i] = make(chan Event, laneLength)
 		seed := d.sim.options.Seed
-		l := &lane{sim: d.sim, target: t, rng: rand.New(rand.NewPCG(seed, i+2))}
+		l := &lane{sim: d.sim, target: t, rng: rand.New(rand.NewPCG(seed, i+2)), held: make(map[string]Event)}
 		d.running.Go(func() { l.run(d.work, lanes[i]) })
 	}
 	return lanes[i]
@@ -102,25 +102,24 @@ type lane struct {
 	sim    *Simulator
 	target *target
 	rng    *rand.Rand
-	held   *Event // it changes places with the next one
+	held   map[string]Event // by interaction: it changes places with the next one
 }
 
 func (l *lane) run(ctx context.Context, events <-chan Event) {
 	for e := range events {
-		if l.held == nil && !e.Last && l.chance(l.sim.currentFaults().Reordered) {
-			l.held = &e
+		held, isHeld := l.held[e.Interaction]
+		if !isHeld && !e.Last && l.chance(l.sim.currentFaults().Reordered) {
+			l.held[e.Interaction] = e
 			continue
 		}
 		l.handle(ctx, e)
-		l.release(ctx)
+		if isHeld {
+			delete(l.held, e.Interaction)
+			l.handle(ctx, held)
+		}
 	}
-	l.release(ctx)
-}
-
-func (l *lane) release(ctx context.Context) {
-	if l.held != nil {
-		l.handle(ctx, *l.held)
-		l.held = nil
+	for _, held := range l.held {
+		l.handle(ctx, held)
 	}
 }
 

@@ -25,8 +25,9 @@ type Faults struct {
 	Burst int `json:"burst"`
 	// SkewSeconds is what is added to the time of events.
 	SkewSeconds int `json:"skew_seconds"`
-	// APIDown answers 503 to whoever asks the API.
-	APIDown bool `json:"api_down"`
+	// APIDown answers 503 to whoever asks the API; APIRateLimited, in percent of the calls, 429.
+	APIDown        bool    `json:"api_down"`
+	APIRateLimited float64 `json:"api_rate_limit_percent"`
 }
 
 // maxBurst bounds a burst.
@@ -40,6 +41,7 @@ func (f Faults) Check() error {
 	}{
 		{"duplicate_percent", f.Duplicates}, {"reorder_percent", f.Reordered}, {"lost_answer_percent", f.LostAnswers},
 		{"truncate_percent", f.Truncated}, {"forge_percent", f.Forged}, {"unreadable_percent", f.Unreadable},
+		{"api_rate_limit_percent", f.APIRateLimited},
 	} {
 		if !(p.value >= 0 && p.value <= 100) {
 			return fmt.Errorf("%s must be 0 to 100", p.name)

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -50,13 +51,16 @@ func newPlatform(id, secret string) *platform {
 }
 
 // register adds the API to a mux.
-func (p *platform) register(mux *http.ServeMux, down func() bool) {
+func (p *platform) register(mux *http.ServeMux, faults func() Faults) {
 	mux.HandleFunc("POST /oauth/token", p.token)
 	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if down() {
+			f := faults()
+			switch {
+			case f.APIDown:
 				fail(w, http.StatusServiceUnavailable, "service.unavailable", "The service is unavailable.")
-			} else if p.authorized(w, r) && p.admitted(w) {
+			case !p.authorized(w, r) || !p.admitted(w, f.APIRateLimited):
+			default:
 				h(w, r)
 			}
 		})
@@ -98,8 +102,8 @@ func (p *platform) authorized(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// admitted keeps the rate limit and tells it.
-func (p *platform) admitted(w http.ResponseWriter) bool {
+// admitted keeps the rate limit and tells it. Some calls, in percent, it takes for too many.
+func (p *platform) admitted(w http.ResponseWriter, limitedPercent float64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := time.Now(); now.Sub(p.minute) >= time.Minute {
@@ -110,7 +114,11 @@ func (p *platform) admitted(w http.ResponseWriter) bool {
 	w.Header().Set("inin-ratelimit-count", strconv.Itoa(p.count))
 	w.Header().Set("inin-ratelimit-allowed", strconv.Itoa(callsPerMinute))
 	w.Header().Set("inin-ratelimit-reset", reset)
-	if p.count > callsPerMinute {
+	byChance := mathrand.Float64()*100 < limitedPercent
+	if byChance {
+		reset = "1"
+	}
+	if byChance || p.count > callsPerMinute {
 		w.Header().Set("Retry-After", reset)
 		fail(w, http.StatusTooManyRequests, "too.many.requests", "Rate limit exceeded the maximum.")
 		return false

@@ -19,9 +19,11 @@ type Options struct {
 	Addr string
 	// ClientID and ClientSecret are those that the API takes. Default "simulator", both.
 	ClientID, ClientSecret string
-	// Seed and Start decide which events there are. Start defaults to now.
-	Seed  uint64
-	Start time.Time
+	// Seed, Start and Interactions decide which events there are; see ScriptOptions. Interactions
+	// defaults to as many as make their own times real at the rate, within 24 to 2,000.
+	Seed         uint64
+	Start        time.Time
+	Interactions int
 	// Rate is events per second; Count is after how many events to end, 0 never.
 	Rate  float64
 	Count int
@@ -43,6 +45,10 @@ const (
 	defaultRetryBase = time.Second
 	defaultClient    = "simulator"
 	maxRate          = 100_000
+
+	// usualDistance lies between two events of an interaction.
+	usualDistance     = time.Minute
+	usualInteractions = 2000
 )
 
 // Simulator is a Genesys Cloud. Its methods are safe for concurrent use.
@@ -66,6 +72,9 @@ func New(o Options) (*Simulator, error) {
 	if o.Rate <= 0 || o.Rate > maxRate {
 		return nil, fmt.Errorf("the rate must be above 0 and at most %d events per second", maxRate)
 	}
+	if o.Interactions < 0 || o.Interactions > maxInteractions {
+		return nil, fmt.Errorf("the interactions under way must be at least 0 and at most %d", maxInteractions)
+	}
 	if err := o.Faults.Check(); err != nil {
 		return nil, err
 	}
@@ -73,9 +82,7 @@ func New(o Options) (*Simulator, error) {
 	setDefault(&o.RetryBase, defaultRetryBase)
 	setDefault(&o.ClientID, defaultClient)
 	setDefault(&o.ClientSecret, defaultClient)
-	if o.Start.IsZero() {
-		o.Start = time.Now()
-	}
+	setDefault(&o.Interactions, min(max(int(o.Rate*usualDistance.Seconds()), defaultInteractions), usualInteractions))
 	s := &Simulator{
 		options: o, log: o.Logger.WithField("component", "simulator"), ledger: newLedger(), faults: o.Faults,
 		platform: newPlatform(o.ClientID, o.ClientSecret), limiter: newLimiter(o.Rate, o.Faults.Burst),
@@ -142,16 +149,15 @@ func (s *Simulator) Run(ctx context.Context) error {
 	defer stop()
 	d := newDispatcher(s)
 	defer context.AfterFunc(ctx, d.cancel)()
-	script := newScript(s.options.Seed, s.options.Start)
+	script := NewScript(ScriptOptions{Seed: s.options.Seed, Start: s.options.Start, Interactions: s.options.Interactions})
 	for n := 0; s.options.Count == 0 || n < s.options.Count; n++ {
 		if err := s.limiter.Wait(ctx); err != nil {
 			break
 		}
 		s.mu.Lock()
-		script.shape = s.shape
-		skew := s.faults.skew()
+		script.shape, script.skew = s.shape, s.faults.skew()
 		s.mu.Unlock()
-		if !d.dispatch(ctx, script.advance(skew)) {
+		if !d.dispatch(ctx, script.Next()) {
 			break
 		}
 	}

@@ -88,7 +88,7 @@ func quiet() *logrus.Logger {
 func simulate(t *testing.T, o simulator.Options) *simulator.Ledger {
 	t.Helper()
 	o.Logger, o.Rate = quiet(), 50_000
-	o.Start = time.Unix(1767225600, 0)
+	o.Start, o.Interactions = time.Unix(1767225600, 0), 24
 	o.RetryBase = time.Millisecond
 	s, err := simulator.New(o)
 	require.NoError(t, err)
@@ -275,6 +275,11 @@ func TestSteering(t *testing.T) {
 	_, err := c.Subscription(ctx, "x")
 	cancel()
 	assert.Error(t, err)
+	assert.Equal(t, 204, ask("PUT", "/simulator/faults", `{"api_rate_limit_percent": 100}`))
+	ctx, cancel = context.WithTimeout(t.Context(), 500*time.Millisecond)
+	_, err = c.Subscription(ctx, "x")
+	cancel()
+	assert.ErrorContains(t, err, "rate limit", "it waits as it is told to, as long as there is time")
 	for _, bad := range []string{`{"duplicate_percent": 101}`, `{"dup": 1}`, `{`, `{"burst": -1}`, `{"lost_answer_percent": 99}`} {
 		assert.Equal(t, 400, ask("PUT", "/simulator/faults", bad), bad)
 	}
@@ -337,4 +342,53 @@ func TestEndInMidRetry(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 	assert.Positive(t, s.Ledger().Summary().Of(simulator.KindEvent, simulator.Unfinished))
+}
+
+func TestScriptsRepeatThemselves(t *testing.T) {
+	script := func(seed uint64) *simulator.Script {
+		return simulator.NewScript(simulator.ScriptOptions{Seed: seed, Start: time.Unix(1767225600, 0)})
+	}
+	a, b, other := script(7), script(7), script(8)
+	for range 200 {
+		next := a.Next()
+		assert.Equal(t, next, b.Next())
+		assert.NotEqual(t, next.Interaction, other.Next().Interaction)
+	}
+}
+
+// TestTimesOfAnInteractionFitItsFields reads the times that a script tells: they go forward, and what
+// the last events say of a call's length is what went by.
+func TestTimesOfAnInteractionFitItsFields(t *testing.T) {
+	type told struct {
+		Timestamp int64
+		Data      struct {
+			State               string
+			ConnectedDurationMs int64
+		}
+	}
+	script := simulator.NewScript(simulator.ScriptOptions{Seed: 3, Start: time.Unix(1767225600, 0)})
+	lives := map[string][]told{}
+	last := int64(0)
+	for range 5000 {
+		e := script.Next()
+		var event told
+		require.NoError(t, json.Unmarshal(e.Body, &event))
+		require.GreaterOrEqual(t, event.Timestamp, last, "events come in the order of their times")
+		last = event.Timestamp
+		lives[e.Interaction] = append(lives[e.Interaction], event)
+	}
+	ended := 0
+	for _, life := range lives {
+		var connected int64
+		for i, e := range life {
+			if e.Data.State == "disconnected" && i > 0 {
+				ended++
+				assert.InDelta(t, float64(connected), float64(e.Data.ConnectedDurationMs)/1000, float64(len(life)))
+			}
+			if e.Data.State == "connected" && i+1 < len(life) {
+				connected += life[i+1].Timestamp - e.Timestamp
+			}
+		}
+	}
+	assert.Greater(t, ended, 100)
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -70,6 +71,10 @@ func (p *program) dev(cmd *cobra.Command, f devFlags) error {
 	if err != nil {
 		return err
 	}
+	simulation, err := p.simulation(t, f.simulate)
+	if err != nil {
+		return err
+	}
 	if _, err := os.Stat(p.streams); err != nil {
 		log.Warnf("there is no %s: the built-in one is used", p.streams)
 	}
@@ -81,12 +86,6 @@ func (p *program) dev(cmd *cobra.Command, f devFlags) error {
 	reloads := p.reloads(ctx)
 	if isTerminal(p.Out) {
 		reloads = endWithTerminal(ctx, reloads, func() bool { return isTerminal(p.Out) }, end)
-	}
-	var simulation *app.Simulation
-	if f.simulate != 0 {
-		if simulation, err = p.simulation(t, f.simulate); err != nil {
-			return err
-		}
 	}
 	return app.Run(ctx, app.Config{
 		Simulation:  simulation,
@@ -106,8 +105,15 @@ func (p *program) dev(cmd *cobra.Command, f devFlags) error {
 	})
 }
 
-// simulation is a simulated Genesys Cloud for the first source that takes its webhooks.
+// simulation is a simulated Genesys Cloud for the first source that takes its webhooks; nil if there
+// are no events to make.
 func (p *program) simulation(t *mesh.Topology, perSecond float64) (*app.Simulation, error) {
+	switch {
+	case perSecond == 0:
+		return nil, nil
+	case perSecond < 0:
+		return nil, errors.New("--simulate must not be below zero: it is a rate, events per second")
+	}
 	for _, s := range t.Sources {
 		if s.Preset != genesysPreset || s.FetchesKeys() {
 			continue

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/genmesh/genmesh/genesys"
+	"github.com/genmesh/genmesh/genesys/simulator"
 )
 
 const (
@@ -24,6 +24,7 @@ const (
 	maxSendCount     = 100_000_000
 	maxConcurrency   = 4096
 	usualConcurrency = 16
+	livesPerLane     = 8
 )
 
 const sendHelp = `Sign events as their sender does and post them to a webhook.
@@ -151,8 +152,8 @@ func (p *program) events(f *sendFlags, way sendWay, args []string) (func(lane ui
 		return always(way.sample), nil
 	}
 	return func(lane uint64) func() []byte {
-		sampler := genesys.NewSampler(f.seed + lane)
-		return func() []byte { return sampler.Next(time.Now()) }
+		script := simulator.NewScript(simulator.ScriptOptions{Seed: f.seed + lane, Interactions: livesPerLane})
+		return func() []byte { return script.Next().Body }
 	}, nil
 }
 

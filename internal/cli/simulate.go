@@ -40,8 +40,11 @@ type simulateFlags struct {
 	duration  time.Duration
 	count     int
 	seed      uint64
+	start     string
 	ledger    string
 	faults    simulator.Faults
+
+	interactions int
 }
 
 func newSimulate(p *program) *cobra.Command {
@@ -62,6 +65,8 @@ func newSimulate(p *program) *cobra.Command {
 	flags.DurationVar(&f.duration, "for", 0, "how long; 0 is until it is ended")
 	flags.IntVarP(&f.count, "count", "n", 0, "how many events; 0 is without end")
 	flags.Uint64Var(&f.seed, "seed", 0, "the same makes the same interactions again; 0 makes new ones")
+	flags.StringVar(&f.start, "start", "", "the `TIME` (RFC 3339) when the interactions begin, for the same bodies again; \"\" stamps events with the time they are made")
+	flags.IntVar(&f.interactions, "interactions", 0, "how many are under way at once; 0 is as many as make their times real at the rate, up to 2000")
 	flags.StringVar(&f.ledger, "ledger", "", "a `FILE` for every delivery with its attempts, one line of JSON each")
 	faultFlags(flags, &f.faults)
 	p.outputFlag(cmd)
@@ -89,7 +94,10 @@ func (p *program) simulate(cmd *cobra.Command, f *simulateFlags) error {
 		return err
 	}
 	options := simulator.Options{
-		Addr: f.addr, Seed: f.seed, Rate: f.rate, Count: f.count, Faults: f.faults, Logger: log,
+		Addr: f.addr, Seed: f.seed, Interactions: f.interactions, Rate: f.rate, Count: f.count, Faults: f.faults, Logger: log,
+	}
+	if options.Start, err = parseTime("start", f.start, time.Now()); err != nil {
+		return err
 	}
 	if f.target != "" {
 		send := &sendFlags{url: f.target, secretEnv: f.secretEnv}

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"container/heap"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -18,26 +19,68 @@ type Event struct {
 	Last     bool // of its interaction
 }
 
-// script makes up interactions: which events there are, in which order and with which content follows
-// from its seed and its start alone. It is not safe for concurrent use.
-type script struct {
-	rng   *rand.Rand
-	clock time.Time // of the simulated contact centre
-	next  uint64
-	open  []*interaction
-	shape shape
+// ScriptOptions is what a Script is made of. Equal seeds make the same interactions.
+type ScriptOptions struct {
+	Seed uint64
+	// Start is when the first interactions begin; from then on time goes as the interactions want
+	// it, and equal starts make equal bodies. The zero time stamps each event with the time when it
+	// is made.
+	Start time.Time
+	// Interactions are under way at once, at least 1. Default 24.
+	Interactions int
 }
 
-// openAtOnce is how many interactions are under way.
-const openAtOnce = 24
+const (
+	defaultInteractions = 24
+	maxInteractions     = 100_000
+	// usualLife is how long an interaction usually takes; the first ones begin spread over it.
+	usualLife = 8 * time.Minute
+)
 
-func newScript(seed uint64, start time.Time) *script {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	s := &script{rng: rng, clock: start, next: 100_000_000_000 + rng.Uint64N(800_000_000_000)}
-	for range openAtOnce {
-		s.open = append(s.open, s.begin())
+// Script makes up interactions, each with its events in the order and at the distances of a real one.
+// It is not safe for concurrent use.
+type Script struct {
+	rng   *rand.Rand
+	live  bool      // events are stamped with the time of now
+	clock time.Time // of the made-up contact centre
+	next  uint64
+	open  schedule
+	shape shape
+	skew  time.Duration
+}
+
+// NewScript makes a script. Its interactions' ids differ from those of other seeds, as far as chance
+// allows.
+func NewScript(o ScriptOptions) *Script {
+	rng := rand.New(rand.NewPCG(o.Seed, 1))
+	s := &Script{rng: rng, live: o.Start.IsZero(), clock: o.Start, next: 100_000_000_000 + rng.Uint64N(800_000_000_000)}
+	if s.live {
+		s.clock = time.Now()
 	}
+	n := min(o.Interactions, maxInteractions)
+	if n < 1 {
+		n = defaultInteractions
+	}
+	for range n {
+		in := s.begin()
+		in.due = s.clock.Add(time.Duration(rng.Int64N(int64(usualLife))))
+		s.open = append(s.open, in)
+	}
+	heap.Init(&s.open)
 	return s
+}
+
+// schedule is the interactions under way, the one with the next event first.
+type schedule []*interaction
+
+func (s schedule) Len() int           { return len(s) }
+func (s schedule) Less(i, j int) bool { return s[i].due.Before(s[j].due) }
+func (s schedule) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *schedule) Push(x any)        { *s = append(*s, x.(*interaction)) }
+func (s *schedule) Pop() any {
+	last := (*s)[len(*s)-1]
+	*s = (*s)[:len(*s)-1]
+	return last
 }
 
 // interaction is one contact and what is still to happen to it.
@@ -45,6 +88,7 @@ type interaction struct {
 	id, contact, media string
 	queue, agent       party
 	steps              []step
+	due                time.Time // of the next step
 	sequence           int
 	connected, held    time.Duration
 }
@@ -67,26 +111,37 @@ type payload struct {
 	Data        map[string]any `json:"data"`
 }
 
-// advance makes the next event: of one of the open interactions, somewhat later than the one before.
-func (s *script) advance(skew time.Duration) Event {
-	i := s.rng.IntN(len(s.open))
-	in := s.open[i]
+// Next makes the next event, of whichever interaction has one first. An interaction that has ended
+// makes room for another.
+func (s *Script) Next() Event {
+	in := s.open[0]
 	now := in.steps[0]
 	in.steps = in.steps[1:]
 	in.sequence++
-	s.clock = s.clock.Add(now.lasts / openAtOnce)
+	s.clock = in.due
+	in.due = in.due.Add(now.lasts)
 	e := Event{ID: s.uuid(), Interaction: in.id, Sequence: in.sequence, Last: len(in.steps) == 0}
 	var err error
 	e.Body, err = json.Marshal(payload{
-		ID: e.ID, Timestamp: s.clock.Add(skew).Unix(), EventTypeID: "interaction", Data: s.shape.apply(in.data(now)),
+		ID: e.ID, Timestamp: s.stamp().Unix(), EventTypeID: "interaction", Data: s.shape.apply(in.data(now)),
 	})
 	if err != nil {
 		panic("simulator: encoding an event: " + err.Error()) // a map of plain values never fails
 	}
 	if e.Last {
-		s.open[i] = s.begin()
+		s.open[0] = s.begin()
+		s.open[0].due = in.due
 	}
+	heap.Fix(&s.open, 0)
 	return e
+}
+
+// stamp is the time that an event tells.
+func (s *Script) stamp() time.Time {
+	if s.live {
+		return time.Now().Add(s.skew)
+	}
+	return s.clock.Add(s.skew)
 }
 
 // data is what the event says about the interaction.
@@ -115,7 +170,7 @@ func (in *interaction) data(now step) map[string]any {
 	return d
 }
 
-func (s *script) begin() *interaction {
+func (s *Script) begin() *interaction {
 	s.next++
 	media := []string{"call", "call", "call", "chat", "chat", "email", "message", "callback"}[s.rng.IntN(8)]
 	queue, agent := s.rng.IntN(6)+1, s.rng.IntN(60)+1
@@ -128,7 +183,7 @@ func (s *script) begin() *interaction {
 }
 
 // plan is the life of an interaction. Times are drawn around what is usual for its media.
-func (s *script) plan(media string) []step {
+func (s *Script) plan(media string) []step {
 	talk := map[string]time.Duration{
 		"call": 4 * time.Minute, "chat": 9 * time.Minute, "email": 20 * time.Minute, "message": 15 * time.Minute, "callback": 5 * time.Minute,
 	}[media]
@@ -158,11 +213,11 @@ func (s *script) plan(media string) []step {
 }
 
 // about draws a time with a long tail.
-func (s *script) about(usual time.Duration) time.Duration {
+func (s *Script) about(usual time.Duration) time.Duration {
 	return time.Duration((0.3 + 0.7*s.rng.ExpFloat64()) * float64(usual)).Round(time.Millisecond)
 }
 
-func (s *script) uuid() string {
+func (s *Script) uuid() string {
 	high, low := s.rng.Uint64(), s.rng.Uint64()
 	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", high>>32, high>>16&0xffff, high&0xfff, 0x8000|low>>48&0x3fff, low&0xffffffffffff)
 }
