@@ -26,8 +26,8 @@ type Reading struct {
 	Event mesh.Event
 	// Reason is why the event can't go on its way, in one word of a closed set; "" if it can.
 	Reason string
-
-	content string // what a schema describes; "" if the body could not be read
+	// Content is what a schema describes, as JSON; "" if the body could not be read.
+	Content string
 }
 
 // NewReader makes the reader of a source that mesh.ParseTopology made. It fails if a schema can't be
@@ -106,7 +106,7 @@ func (r *Reader) read(h http.Header, e mesh.Event) Reading {
 	d.time(&e.Occurred, id.occurred)
 	reason, detail := r.judge(&e, pattern, d.content)
 	e.Detail = detail
-	return Reading{Event: e, Reason: reason, content: d.content}
+	return Reading{Event: e, Reason: reason, Content: d.content}
 }
 
 // eventID is where the id of an event is whose type matches the pattern.
@@ -127,7 +127,7 @@ func (r *Reader) judge(e *mesh.Event, pattern, content string) (reason, detail s
 	case !r.isFresh(e):
 		return reasonEventAge, ""
 	}
-	err := r.schemas.Check(pattern, []byte(content))
+	err := r.schemas.Check(pattern, content)
 	if err == nil {
 		return "", ""
 	}

@@ -111,11 +111,15 @@ func (s *receiver) store(ctx context.Context, readings []Reading) (answer, error
 		return answer{}, commitError(err)
 	}
 	for i := range readings {
-		if reading := &readings[i]; reading.Reason == "" {
-			answers[i] = stored(&reading.Event, receipts[0])
-			receipts = receipts[1:]
-			s.observer.Observe(reading.Event.Type, []byte(reading.content))
+		reading := &readings[i]
+		if reading.Reason != "" {
+			continue
 		}
+		answers[i] = stored(&reading.Event, receipts[0])
+		if !receipts[0].Duplicate {
+			s.observer.Observe(reading.Event.Type, reading.Content)
+		}
+		receipts = receipts[1:]
 	}
 	return together(answers), nil
 }

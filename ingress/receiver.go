@@ -36,14 +36,14 @@ type Verifier interface {
 }
 
 // Observer looks at the content of the events that were stored, to notice when its shape changes.
-// It must not block, and keeps nothing of content.
+// It must not block.
 type Observer interface {
-	Observe(eventType string, content []byte)
+	Observe(eventType, content string)
 }
 
 type noObserver struct{}
 
-func (noObserver) Observe(string, []byte) {}
+func (noObserver) Observe(string, string) {}
 
 // newReceiver makes the receiver of a source. The receiver of the same source before, if there
 // is one, hands on its load.

@@ -43,9 +43,6 @@ type DeadFilter struct {
 // ErrNoDeadLetter means that there is no dead letter of that number.
 var ErrNoDeadLetter = errors.New("no such dead letter")
 
-// idleRead bounds how long a listing waits for the next message that the server announced.
-const idleRead = 5 * time.Second
-
 // Find yields the dead letters that match, in the order of burial, as they are when it starts.
 // It stops at the first error. A message that is no proper dead letter is one with the reason
 // DeadUnreadable.
@@ -89,59 +86,6 @@ func (f DeadFilter) subject() string {
 		reason = Token(string(f.Reason))
 	}
 	return deadPrefix + subscriber + "." + reason + ".>"
-}
-
-// readStream yields the messages that a stream holds for config when it is called.
-func readStream(ctx context.Context, js jetstream.JetStream, stream string, config jetstream.OrderedConsumerConfig) iter.Seq2[jetstream.Msg, error] {
-	return func(yield func(jetstream.Msg, error) bool) {
-		consumer, err := js.OrderedConsumer(ctx, stream, config)
-		if err != nil {
-			yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
-			return
-		}
-		info, err := consumer.Info(ctx)
-		if err != nil {
-			yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
-			return
-		}
-		left := info.NumPending + uint64(info.NumAckPending)
-		if left == 0 {
-			return
-		}
-		messages, err := consumer.Messages()
-		if err != nil {
-			yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
-			return
-		}
-		defer messages.Stop()
-		for ; left > 0; left-- {
-			msg, err := nextMessage(ctx, messages)
-			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && isRead(ctx, consumer) {
-				return // what was announced is gone
-			}
-			if err != nil {
-				yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
-				return
-			}
-			if meta, err := msg.Metadata(); err == nil && meta.NumPending == 0 {
-				left = 1 // fewer than announced: some were deleted meanwhile
-			}
-			if !yield(msg, nil) {
-				return
-			}
-		}
-	}
-}
-
-func isRead(ctx context.Context, consumer jetstream.Consumer) bool {
-	info, err := consumer.Info(ctx)
-	return err == nil && info.NumPending == 0
-}
-
-func nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, idleRead)
-	defer cancel()
-	return messages.Next(jetstream.NextContext(ctx))
 }
 
 // Get reads one dead letter. It fails with ErrNoDeadLetter if there is none of that number.

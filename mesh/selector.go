@@ -179,9 +179,9 @@ func isHeaderName(name string) bool {
 	return name != ""
 }
 
-// matchesPattern reports whether text is as pattern says, in which "*" stands for any text. It takes
+// MatchesType reports whether an event type is as pattern says, in which "*" stands for any text. It takes
 // time in proportion to both lengths.
-func matchesPattern(pattern, text string) bool {
+func MatchesType(pattern, text string) bool {
 	first, rest, wild := strings.Cut(pattern, "*")
 	if !wild {
 		return pattern == text

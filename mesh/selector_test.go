@@ -113,7 +113,7 @@ func TestMatchesPattern(t *testing.T) {
 		{"a*b*c", "a1b2c", true}, {"a*b*c", "acb", false}, {"*", "", true}, {"a*a", "a", false}, {"**", "x", true},
 		{"a*ab", "aab", true}, {"a*ab", "aabx", false}, {"*.end", "v2.user.end", true}, {"*.end", "v2.user.ended", false},
 	} {
-		assert.Equal(t, c.want, matchesPattern(c.pattern, c.text), "%s on %s", c.pattern, c.text)
+		assert.Equal(t, c.want, MatchesType(c.pattern, c.text), "%s on %s", c.pattern, c.text)
 	}
 }
 

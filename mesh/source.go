@@ -224,7 +224,7 @@ func (s *Source) TypeOf(eventType string) (pattern string, t EventType) {
 	found := false
 	for p, candidate := range s.EventTypes {
 		better := !found || len(p) > len(pattern) || len(p) == len(pattern) && p < pattern
-		if better && matchesPattern(p, eventType) {
+		if better && MatchesType(p, eventType) {
 			found, pattern, t = true, p, candidate
 		}
 	}

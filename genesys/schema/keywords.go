@@ -86,7 +86,9 @@ func orNull(schema any) any {
 	if !hasEnum && !hasConst {
 		switch t := object["type"].(type) {
 		case string:
-			object["type"] = []any{t, "null"}
+			if t != "null" {
+				object["type"] = []any{t, "null"}
+			}
 			return object
 		case []any:
 			if !slices.Contains(t, any("null")) {

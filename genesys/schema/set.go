@@ -123,7 +123,7 @@ func (v *Violation) Error() string {
 
 // Check says whether content is as the schema for the pattern wants it; a *Violation if it is not. A
 // pattern without a schema takes anything. Content is valid JSON without a name twice.
-func (s *Set) Check(pattern string, content []byte) error {
+func (s *Set) Check(pattern, content string) error {
 	c := s.schemas[pattern]
 	if c == nil {
 		return nil
@@ -138,7 +138,7 @@ func (s *Set) Check(pattern string, content []byte) error {
 			return nil
 		}
 	}
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(content))
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(content))
 	if err != nil {
 		return &Violation{Problem: "it is no JSON"}
 	}
@@ -190,7 +190,7 @@ func leaves(failed *jsonschema.ValidationError, into []Violation) []Violation {
 func pointer(location []string) string {
 	var b strings.Builder
 	for _, token := range location {
-		b.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(token))
+		b.WriteString("/" + escapePointer(token))
 	}
 	return b.String()
 }

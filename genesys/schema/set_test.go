@@ -21,7 +21,7 @@ const interactionSchema = `{
 			"type": "object", "required": ["id", "type"],
 			"properties": {
 				"id": {"type": "string"}, "type": {"type": "string"}, "agent": {"type": "string"},
-				"tags": {"type": "array", "items": {"type": "string"}}, "held": {"type": "integer"}
+				"tags": {"type": "array", "items": {"type": "string"}}, "held": {"type": "integer"}, "gone": {"type": "null"}
 			}
 		}
 	}
@@ -43,6 +43,7 @@ func TestEventsThatBreakTheirSchemaAreToldWhereAndWhy(t *testing.T) {
 		`{"data":{"id":"1","type":"call"}}`:                                      "",
 		`{"data":{"id":"1","type":"call","new":{"field":1}},"more":true}`:        "",
 		`{"data":{"id":"1","type":"call","agent":null}}`:                         "",
+		`{"data":{"id":"1","type":"call","gone":null}}`:                          "",
 		`{"data":{"id":"1","type":"call","held":3}}`:                             "",
 		`{"data":{"id":"1","type":"call","held":3.0}}`:                           "",
 		`{"data":{"id":"1","type":"call","held":3.5}}`:                           "/data/held: is number, not integer or null",
@@ -54,7 +55,7 @@ func TestEventsThatBreakTheirSchemaAreToldWhereAndWhy(t *testing.T) {
 		`{"data":{"id":"1","type":"call","agent":{"name":"Jane Roe, private"}}}`: "/data/agent: is object, not null or string",
 	} {
 		for range 3 { // known shapes are judged as unknown ones
-			err := set.Check("interaction", []byte(content))
+			err := set.Check("interaction", content)
 			if problem == "" {
 				assert.NoError(t, err, content)
 				continue
@@ -64,8 +65,8 @@ func TestEventsThatBreakTheirSchemaAreToldWhereAndWhy(t *testing.T) {
 			assert.True(t, ok)
 		}
 	}
-	assert.NoError(t, set.Check("free", []byte(`[]`)))
-	assert.NoError(t, set.Check("unknown", []byte(`[]`)))
+	assert.NoError(t, set.Check("free", `[]`))
+	assert.NoError(t, set.Check("unknown", `[]`))
 }
 
 func TestViolationsTellNoValues(t *testing.T) {
@@ -75,7 +76,7 @@ func TestViolationsTellNoValues(t *testing.T) {
 		if name == "f" {
 			value = "4711"
 		}
-		err := set.Check("interaction", []byte(`{"`+name+`":`+value+`}`))
+		err := set.Check("interaction", `{"`+name+`":`+value+`}`)
 		require.Error(t, err, name)
 		assert.NotContains(t, err.Error(), "secret-value")
 		assert.NotContains(t, err.Error(), "4711")
@@ -87,14 +88,14 @@ func TestSchemasThatLookAtValuesLookAtEachOne(t *testing.T) {
 		`{"allOf": [{"enum": ["good"]}]}`, `{"$ref": "#/$defs/x"}`} {
 		set := compile(t, `{"$defs": {"x": {"const": "good"}}, "properties": {"a": `+rule+`}}`)
 		for range 2 {
-			assert.NoError(t, set.Check("interaction", []byte(`{"a":"good"}`)), rule)
-			assert.Error(t, set.Check("interaction", []byte(`{"a":"wrong"}`)), rule)
+			assert.NoError(t, set.Check("interaction", `{"a":"good"}`), rule)
+			assert.Error(t, set.Check("interaction", `{"a":"wrong"}`), rule)
 		}
 	}
 	lists := compile(t, `{"properties": {"a": {"minItems": 2, "uniqueItems": true}}}`)
-	assert.NoError(t, lists.Check("interaction", []byte(`{"a":[1,2]}`)))
-	assert.Error(t, lists.Check("interaction", []byte(`{"a":[1]}`)))
-	assert.Error(t, lists.Check("interaction", []byte(`{"a":[2,2]}`)))
+	assert.NoError(t, lists.Check("interaction", `{"a":[1,2]}`))
+	assert.Error(t, lists.Check("interaction", `{"a":[1]}`))
+	assert.Error(t, lists.Check("interaction", `{"a":[2,2]}`))
 }
 
 func TestSchemasThatAreRefused(t *testing.T) {
@@ -149,7 +150,7 @@ func TestKnownShapesAreJudgedLikeUnknownOnes(t *testing.T) {
 		require.NoError(t, err)
 		cold, err := schema.Compile(map[string]string{"interaction": "x"}, func(string) ([]byte, error) { return []byte(interactionSchema), nil })
 		require.NoError(t, err)
-		assert.Equal(t, cold.Check("interaction", body), warm.Check("interaction", body), string(body))
+		assert.Equal(t, cold.Check("interaction", string(body)), warm.Check("interaction", string(body)), string(body))
 	})
 }
 
@@ -159,7 +160,7 @@ func BenchmarkCheck(b *testing.B) {
 	for i := range fields {
 		fields[i] = fmt.Sprintf(`"field%02d": "value %02d of some length"`, i, i)
 	}
-	body := []byte(`{"data": {"id": "1", "type": "call", ` + strings.Join(fields, ", ") + `}}`)
+	body := `{"data": {"id": "1", "type": "call", ` + strings.Join(fields, ", ") + `}}`
 	for name, text := range map[string]string{
 		"known shape": interactionSchema,
 		"every value": strings.Replace(interactionSchema, `"tags": {`, `"x": {"minLength": 1}, "tags": {`, 1),

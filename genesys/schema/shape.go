@@ -9,7 +9,7 @@ import "hash/maphash"
 //
 // fraction reports whether there is a number with a fraction or an exponent: whether that is a whole
 // number is a question of its value.
-func shapeOf(body []byte) (shape uint64, fraction bool) {
+func shapeOf(body string) (shape uint64, fraction bool) {
 	s := scanner{body: body}
 	shape = s.value()
 	return shape, s.fraction
@@ -18,7 +18,7 @@ func shapeOf(body []byte) (shape uint64, fraction bool) {
 var shapeSeed = maphash.MakeSeed()
 
 type scanner struct {
-	body     []byte
+	body     string
 	at       int
 	fraction bool
 }
@@ -72,7 +72,7 @@ func (s *scanner) object() uint64 {
 		switch s.next() {
 		case '"':
 			name := s.text()
-			shape += mix(maphash.Bytes(shapeSeed, name) ^ mix(s.value()))
+			shape += mix(maphash.String(shapeSeed, name) ^ mix(s.value()))
 		default:
 			s.at++
 			return mix(shape)
@@ -96,7 +96,7 @@ func (s *scanner) array() uint64 {
 }
 
 // text skips a string and is what stands between its quotes.
-func (s *scanner) text() []byte {
+func (s *scanner) text() string {
 	from := s.at + 1
 	for s.at++; s.at < len(s.body); s.at++ {
 		switch s.body[s.at] {
@@ -107,7 +107,7 @@ func (s *scanner) text() []byte {
 			return s.body[from : s.at-1]
 		}
 	}
-	return nil
+	return ""
 }
 
 func (s *scanner) word() {

@@ -58,7 +58,7 @@ func newRoot(process Process) *cobra.Command {
 	})
 	root.AddCommand(
 		newDev(p), newServe(p),
-		newValidate(p), newPlan(p), newApply(p), newSchema(),
+		newValidate(p), newPlan(p), newApply(p), newSchema(p),
 		newSend(p), newSimulate(p), newPresets(p), newDead(p), newQuarantine(p), newGenesys(p), newDoctor(p), newVersion(p),
 	)
 	return root

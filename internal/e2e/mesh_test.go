@@ -101,8 +101,11 @@ func startDevWith(t testing.TB, config, builtIn []byte) *process {
 }
 
 func lookup(name string) (string, bool) {
-	if name == "SECRET" {
+	switch name {
+	case "SECRET":
 		return secret, true
+	case "SIMULATOR":
+		return "simulator", true
 	}
 	return "", false
 }
