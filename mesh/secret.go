@@ -57,7 +57,7 @@ func (s Secret) GoString() string { return s.String() }
 
 // ResolveSecrets reads all secrets of the source, in order, without those whose "${NAME:-}" is
 // unset. A file may hold several, one in a line, so that one can be added before the other goes.
-// It fails if one can't be read or none is left.
+// It fails if one can't be read, or if none is left and none comes from a subscription.
 func (s Source) ResolveSecrets(lookup func(string) (string, bool)) ([]string, error) {
 	var values []string
 	for _, secret := range s.secrets() {
@@ -71,7 +71,7 @@ func (s Source) ResolveSecrets(lookup func(string) (string, bool)) ([]string, er
 			}
 		}
 	}
-	if len(values) == 0 {
+	if len(values) == 0 && !s.FetchesKeys() {
 		return nil, fmt.Errorf("source %s: none of its secrets is set; nothing could be verified", s.Name)
 	}
 	return values, nil

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const doctorHelp = `Check streams.json, secrets, NATS, consumers, targets, certificates, clock and disk.
+const doctorHelp = `Check streams.json, secrets, subscriptions, NATS, consumers, targets, certificates, clock and disk.
 
 Nothing is changed. Each line says ok, warn or fail, and what to do about it. The exit code is 1 if
 something fails.`
@@ -92,9 +92,11 @@ func (p *program) probes(cmd *cobra.Command, f *doctorFlags) []probe {
 		found(good("streams.json", "%s, %s, %s", plural(len(t.Sources), "source"),
 			plural(len(t.Streams), "stream"), plural(len(t.Subscribers), "subscriber"))),
 		found(boundFindings(t)...),
-		found(secretFindings(t, p.LookupEnv)...),
-		p.clusterProbe(f, t),
 	}
+	for _, s := range t.Sources {
+		probes = append(probes, p.keyProbes(s)...)
+	}
+	probes = append(probes, p.clusterProbe(f, t))
 	for _, s := range t.Subscribers {
 		probes = append(probes, targetProbe(s))
 	}

@@ -37,35 +37,6 @@ func storedBytes(t *mesh.Topology, replicas bool) int64 {
 	return sum
 }
 
-// minSecretBytes is below what a secret can be found by trying.
-const minSecretBytes = 16
-
-// secretFindings never hold a secret.
-func secretFindings(t *mesh.Topology, lookup func(string) (string, bool)) []finding {
-	var findings []finding
-	for _, source := range t.Sources {
-		check := "secret " + source.Name
-		secrets, err := source.ResolveSecrets(lookup)
-		if err != nil {
-			findings = append(findings, broken(check, err, "set it: without it no event can be verified (genmesh dev alone has one of its own)"))
-			continue
-		}
-		weak := 0
-		for _, secret := range secrets {
-			if len(secret) < minSecretBytes {
-				weak++
-			}
-		}
-		if weak > 0 {
-			findings = append(findings, doubtful(check, fmt.Sprintf("%d of %s is shorter than %d bytes", weak,
-				plural(len(secrets), "secret"), minSecretBytes), "use a longer one, such as from openssl rand -hex 32"))
-			continue
-		}
-		findings = append(findings, good(check, "%s set", plural(len(secrets), "secret")))
-	}
-	return findings
-}
-
 // bytesText is a number of bytes for people.
 func bytesText(n int64) string {
 	const unit = 1024

@@ -108,6 +108,9 @@ func (p *program) sourceKey(cmd *cobra.Command, f *sendFlags, source mesh.Source
 	if err != nil {
 		return "", fmt.Errorf("%w; name the variable that holds a key with --secret-env", err)
 	}
+	if len(keys) == 0 {
+		return "", fmt.Errorf("the keys of source %s are those of its subscription; name a variable that holds one with --secret-env", source.Name)
+	}
 	return keys[0], nil
 }
 

@@ -111,3 +111,29 @@ func TestSubscriptionsNeedAnAPIBlock(t *testing.T) {
 	assert.Equal(t, exitError, o.code)
 	assert.Contains(t, o.err, "client_secret")
 }
+
+func TestDoctorLooksAtSubscriptions(t *testing.T) {
+	_, i := newOrganization(t)
+	i.env["NATS_URL"] = "nats://127.0.0.1:1"
+	look := func() finding {
+		return examined(t, i.run(t, "doctor", "-o", "json"))["subscription genesys"]
+	}
+	f := look()
+	assert.Equal(t, healthFail, f.Status)
+	assert.Contains(t, f.Remedy, "genmesh genesys subscriptions sync")
+
+	require.Equal(t, exitOK, i.run(t, "genesys", "subscriptions", "sync", "--yes").code)
+	f = look()
+	assert.Equal(t, healthOK, f.Status, f.Detail)
+	assert.Equal(t, "active, with 1 key, changed today", f.Detail)
+
+	organization{}.edit(t, i, `"event_types": ["interaction"],`, `"event_types": ["interaction"], "retry_policy": {"max_retries": 7},`)
+	f = look()
+	assert.Equal(t, healthWarn, f.Status)
+	assert.Contains(t, f.Detail, "max_retries: 5 → 7")
+
+	i.env["GENESYS_CLIENT_SECRET"] = "wrong"
+	f = look()
+	assert.Equal(t, healthFail, f.Status)
+	assert.Contains(t, f.Remedy, "OAuth client")
+}
