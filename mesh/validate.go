@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -124,29 +125,55 @@ func (c *checker) once() func(path, value string) {
 }
 
 // sharedStreams checks that two sources of one stream can't take each other's events for
-// duplicates.
+// duplicates. One of them may do without its name in the key, if it keeps what differs: should its key
+// ever be another's, their contents tell them apart.
 func (c *checker) sharedStreams() {
-	feeders := map[string]int{}
-	for _, s := range c.t.Sources {
-		feeders[s.Stream]++
-	}
+	nameless := map[string][]int{} // sources by stream
 	for i, s := range c.t.Sources {
-		if feeders[s.Stream] < 2 {
+		if !s.namesItself() {
+			nameless[s.Stream] = append(nameless[s.Stream], i)
+		}
+	}
+	for stream, sources := range nameless {
+		feeders := 0
+		for _, s := range c.t.Sources {
+			if s.Stream == stream {
+				feeders++
+			}
+		}
+		if feeders < 2 || len(sources) == 1 && c.t.Sources[sources[0]].Repeat != RepeatDrop {
 			continue
 		}
-		c.namesSource(index("sources", i)+".dedupe_key", s.DedupeKey, s.Stream)
-		for pattern, t := range s.EventTypes {
-			if t.DedupeKey != "" {
-				c.namesSource(join(index("sources", i)+".event_types", pattern)+".dedupe_key", t.DedupeKey, s.Stream)
-			}
+		for _, i := range sources {
+			c.nameSource(index("sources", i), &c.t.Sources[i])
 		}
 	}
 }
 
-func (c *checker) namesSource(at string, key Template, stream string) {
-	if !strings.Contains(string(key), "{source}") {
-		c.wrong(at, fmt.Sprintf("write %q", "{source}:"+key),
-			"several sources feed the stream %s, and without {source} in the key one could drop another's events as duplicates", stream)
+// namesItself reports whether all keys of a source tell that they are its.
+func (s *Source) namesItself() bool {
+	for _, t := range s.EventTypes {
+		if t.DedupeKey != "" && !t.DedupeKey.namesSource() {
+			return false
+		}
+	}
+	return s.DedupeKey.namesSource()
+}
+
+func (t Template) namesSource() bool { return strings.Contains(string(t), "{source}") }
+
+func (c *checker) nameSource(at string, s *Source) {
+	wrong := func(at string, key Template) {
+		if !key.namesSource() {
+			c.wrong(at+".dedupe_key", fmt.Sprintf("write %q", "{source}:"+key),
+				"several sources feed the stream %s, and without {source} in the key one could drop another's events as duplicates", s.Stream)
+		}
+	}
+	wrong(at, s.DedupeKey)
+	for _, pattern := range slices.Sorted(maps.Keys(s.EventTypes)) {
+		if key := s.EventTypes[pattern].DedupeKey; key != "" {
+			wrong(join(at+".event_types", pattern), key)
+		}
 	}
 }
 
