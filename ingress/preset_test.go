@@ -118,6 +118,32 @@ func TestOpenMessagingReceiptsAreEventsOfTheirOwn(t *testing.T) {
 	assert.Equal(t, "Receipt.Failed", untyped.Type)
 	assert.NotEqual(t, sent.Fingerprint, delivered.Fingerprint)
 	assert.Equal(t, sent.Fingerprint, r.readOne(t, message(`"status":"Sent","type":"Receipt","metadata":{"x":"1"},`)).Fingerprint)
+
+	// The sender's word: each message has a unique combination of id and time.
+	other := strings.Replace(message(`"type":"Text","text":"a",`), "00:00.000Z", "00:01.000Z", 1)
+	assert.NotEqual(t, r.readOne(t, message(`"type":"Text","text":"a",`)).Fingerprint, r.readOne(t, other).Fingerprint)
+	final := func(is string) string {
+		return message(`"type":"Receipt","status":"Sent","isFinalReceipt":` + is + `,`)
+	}
+	assert.NotEqual(t, r.readOne(t, final("true")).Fingerprint, r.readOne(t, final("false")).Fingerprint)
+	r.readOne(t, `{"channel":{"id":"i1","to":{"id":"c1"}},"type":"Event","events":[{"eventType":"Typing"}]}`) // has no id
+}
+
+// TestNotificationsOfAStateThatComesBack: muted, not muted, muted again.
+func TestNotificationsOfAStateThatComesBack(t *testing.T) {
+	r := readerOf(t, `"preset": "genesys-notification"`)
+	snapshot := func(muted, correlation string) string {
+		return `{"topicName":"v2.users.u1.conversations","eventBody":{"id":"c1","participants":[{"muted":` + muted + `}]},"metadata":{"CorrelationId":"` + correlation + `"}}`
+	}
+	first := r.readOne(t, snapshot("true", "a")).Fingerprint
+	assert.NotEqual(t, first, r.readOne(t, snapshot("false", "a")).Fingerprint, "one action may bring several states")
+	assert.NotEqual(t, first, r.readOne(t, snapshot("true", "b")).Fingerprint)
+	assert.Equal(t, first, r.readOne(t, snapshot("true", "a")).Fingerprint, "the same frame over two sockets")
+}
+
+func TestSignedAnewIsTheSameEvent(t *testing.T) {
+	source := sourceOf(`"preset": "http-message-signature", "identity": {"interaction": "data.id"}`)
+	assert.Equal(t, mesh.Template("{source}:{type}:{fingerprint}"), source.DedupeKey, "a sender's retry has another nonce")
 }
 
 func TestEngageBringsSeveralEventsInOnePost(t *testing.T) {
@@ -172,13 +198,15 @@ func TestPinnedOrganization(t *testing.T) {
 	r.readOne(t, sampleOf(t, "genesys-eventbridge"))
 	other := strings.Replace(sampleOf(t, "genesys-eventbridge"), "0d4f5a9e-1b7c", "eeeeeeee-1b7c", 1)
 	assert.Equal(t, reasonOrganization, r.readBody(t, other)[0].Reason)
+	custom := `{"source":"custom.app","detail-type":"x","detail":{"eventBody":{"organizationId":"0d4f5a9e-1b7c-4d9e-8f0a-2c3b4a5d6e7f"}}}`
+	assert.Equal(t, reasonOrganization, r.readBody(t, custom)[0].Reason, "only the partner's source tells it")
 }
 
 func TestBrokenSchemaSaysWhere(t *testing.T) {
 	r := readerOf(t, `"preset": "genesys"`)
 	reading := r.readBody(t, `{"timestamp":1767225600,"eventTypeId":"interaction","data":{"id":"1","type":{"name":"Jane Roe"}}}`)[0]
 	assert.Equal(t, reasonSchema, reading.Reason)
-	assert.Equal(t, "/data/type: is object, not null or string", reading.Event.Detail)
+	assert.Equal(t, "/data/type: is object, not string", reading.Event.Detail)
 	readerOf(t, `"preset": "genesys", "event_types": {"*": {"schema": "none"}}`).readOne(t, `{"timestamp":"x","data":{"id":"1","type":{"name":"x"}}}`)
 
 	_, err := NewReader(sourceOf(`"preset": "genesys", "event_types": {"interaction": {"schema": "gone.json"}}`))
@@ -204,6 +232,11 @@ func TestQuarantinedEventReadAgainAfterAFix(t *testing.T) {
 	assert.Equal(t, time.Unix(1, 0), e.Received)
 	assert.Zero(t, e.Sequence)
 	assert.Empty(t, e.Reason+e.Stream)
+
+	either := readerOf(t, `"preset": "hmac", "identity": {"interaction": "interaction.key", "event_type": ["header:X-Type", "type"], "occurred": ["header:Date", "at"]}`)
+	assert.Equal(t, "closed", either.Reread(bad.Event)[0].Event.Type, "and not replaced by what comes second")
+	bad.Event.Type = ""
+	assert.Equal(t, "x", either.Reread(bad.Event)[0].Event.Type)
 }
 
 func TestTopicPatterns(t *testing.T) {

@@ -3,6 +3,7 @@ package ingress
 import (
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,43 +54,38 @@ func newDocument(h http.Header, body string, contentPaths []string) *document {
 	return d
 }
 
-// text sets value to what the selectors find, cut to maxBytes.
+// text sets value to what the selectors find, cut to maxBytes. Of a stored event, whose headers are gone,
+// the value that it has stands for what the headers said.
 func (d *document) text(value *string, from selectors, maxBytes int) {
 	for _, s := range from {
+		if d.header == nil && *value != "" && s.usesHeaders() {
+			return
+		}
 		if found := d.find(s); found != "" {
 			*value = clip(found, maxBytes)
 			return
 		}
 	}
-	if d.header == nil && from.useHeaders() {
-		return // what the request said was kept
-	}
 	*value = ""
 }
 
-// time sets value to the first time that the selectors find, the zero time if they find none.
+// time sets value to the first time that the selectors find, the zero time if they find none. Of a
+// stored event the time that it has stands for what the headers said.
 func (d *document) time(value *time.Time, from selectors) {
 	for _, s := range from {
+		if d.header == nil && !value.IsZero() && s.usesHeaders() {
+			return
+		}
 		if t := parseTime(d.find(s)); !t.IsZero() {
 			*value = t
 			return
 		}
 	}
-	if d.header == nil && from.useHeaders() {
-		return
-	}
 	*value = time.Time{}
 }
 
-func (from selectors) useHeaders() bool {
-	for _, s := range from {
-		for _, part := range s {
-			if part.Header != "" || part.Form == mesh.FormNonce {
-				return true
-			}
-		}
-	}
-	return false
+func (s selector) usesHeaders() bool {
+	return slices.ContainsFunc(s, func(p mesh.SelectorPart) bool { return p.Header != "" || p.Form == mesh.FormNonce })
 }
 
 // find is the value of a selector; "" if a part of it finds nothing.

@@ -29,16 +29,21 @@ var errTooLong = errors.New("the rate limit asks for a longer wait than there is
 
 // wait waits for the next call's turn. If there is not enough time left, it says so at once.
 func (p *pace) wait(ctx context.Context) error {
-	p.mu.Lock()
-	wait := time.Until(p.until)
-	p.mu.Unlock()
-	if wait <= 0 {
-		return ctx.Err()
+	for {
+		p.mu.Lock()
+		wait := time.Until(p.until)
+		p.mu.Unlock()
+		if wait <= 0 {
+			return ctx.Err()
+		}
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < wait {
+			return errTooLong
+		}
+		// Afterwards it looks again: another call may have learned that it takes longer.
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
 	}
-	if end, ok := ctx.Deadline(); ok && time.Until(end) < wait {
-		return errTooLong
-	}
-	return sleep(ctx, wait)
 }
 
 // learn reads an answer's headers.

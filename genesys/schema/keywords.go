@@ -1,6 +1,9 @@
 package schema
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // shapeKeywords are the keywords of JSON Schema that ask for names and kinds only, and those that say
 // nothing. Their subschemas are looked at the same way.
@@ -20,7 +23,7 @@ func looksAtShapeOnly(schema any) bool {
 		return true // true or false
 	}
 	for keyword, value := range object {
-		if !slices.Contains(shapeKeywords(), keyword) {
+		if !slices.Contains(shapeKeywords(), keyword) || keyword == "$ref" && !isOwnDefinition(value) {
 			return false
 		}
 		if !eachSubschema(keyword, value, looksAtShapeOnly) {
@@ -56,46 +59,31 @@ func eachSubschema(keyword string, value any, visit func(any) bool) bool {
 	return true
 }
 
-// takeNulls lets null stand for every property that is not required: to most receivers a field that
-// is missing and one that is null are the same.
-func takeNulls(schema any) bool {
-	object, isObject := schema.(map[string]any)
-	if !isObject {
-		return true
-	}
-	for keyword, value := range object {
-		eachSubschema(keyword, value, takeNulls)
-	}
-	properties, _ := object["properties"].(map[string]any)
-	required, _ := object["required"].([]any)
-	for name, property := range properties {
-		if !slices.Contains(required, any(name)) {
-			properties[name] = orNull(property)
+// isOwnDefinition reports whether a reference leads to the whole schema or to one of its definitions,
+// which are looked at anyway. It may also lead to what is no schema where it stands, such as an example.
+func isOwnDefinition(reference any) bool {
+	text, _ := reference.(string)
+	for _, start := range []string{"#/$defs/", "#/definitions/"} {
+		if name, ok := strings.CutPrefix(text, start); ok {
+			return !strings.Contains(name, "/")
 		}
 	}
-	return true
+	return text == "#"
 }
 
-func orNull(schema any) any {
-	object, isObject := schema.(map[string]any)
-	if !isObject {
-		return schema
-	}
-	_, hasEnum := object["enum"]
-	_, hasConst := object["const"]
-	if !hasEnum && !hasConst {
-		switch t := object["type"].(type) {
-		case string:
-			if t != "null" {
-				object["type"] = []any{t, "null"}
+// tellsIntegers reports whether a schema tells whole numbers from others, anywhere in it.
+func tellsIntegers(schema any) bool {
+	switch v := schema.(type) {
+	case string:
+		return v == "integer"
+	case []any:
+		return slices.ContainsFunc(v, tellsIntegers)
+	case map[string]any:
+		for _, value := range v {
+			if tellsIntegers(value) {
+				return true
 			}
-			return object
-		case []any:
-			if !slices.Contains(t, any("null")) {
-				object["type"] = append(t, "null")
-			}
-			return object
 		}
 	}
-	return map[string]any{"anyOf": []any{object, map[string]any{"type": "null"}}}
+	return false
 }

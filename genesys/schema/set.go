@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -78,7 +80,6 @@ func compile(name string, raw []byte) (*checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	takeNulls(document)
 	compiler := jsonschema.NewCompiler()
 	compiler.UseLoader(noLoader{})
 	const location = "genmesh:///schema.json"
@@ -89,7 +90,7 @@ func compile(name string, raw []byte) (*checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checked{schema: compiled, integers: bytes.Contains(raw, []byte(`"integer"`))}
+	c := &checked{schema: compiled, integers: tellsIntegers(document)}
 	if looksAtShapeOnly(document) {
 		if c.shapes, err = lru.New[uint64, struct{}](maxShapes); err != nil {
 			return nil, err
@@ -128,63 +129,139 @@ func (s *Set) Check(pattern, content string) error {
 	if c == nil {
 		return nil
 	}
-	var shape uint64
-	known := false
-	if c.shapes != nil {
-		var fraction bool
-		shape, fraction = shapeOf(content)
-		known = !fraction || !c.integers
-		if _, good := c.shapes.Get(shape); good && known {
+	shape := shapeOf(content)
+	if shape.extreme {
+		return &Violation{Problem: "has a number that is too large or too small to look at"}
+	}
+	known := c.shapes != nil && !(shape.fraction && c.integers)
+	if known {
+		if _, good := c.shapes.Get(shape.hash); good {
 			return nil
 		}
 	}
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(content))
-	if err != nil {
-		return &Violation{Problem: "it is no JSON"}
-	}
-	if err := c.schema.Validate(document); err != nil {
-		return violation(err)
+	if err := c.check(content); err != nil {
+		return err
 	}
 	if known {
-		c.shapes.Add(shape, struct{}{})
+		c.shapes.Add(shape.hash, struct{}{})
 	}
 	return nil
 }
 
-// violation is one of the rules that were broken, always the same, without what the library tells of
-// values.
-func violation(err error) error {
-	failed, ok := errors.AsType[*jsonschema.ValidationError](err)
-	if !ok {
-		return &Violation{Problem: "it can't be checked"}
+// check looks at every value. A null that is not wanted counts as if its field were not there.
+func (c *checked) check(content string) error {
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(content))
+	if err != nil {
+		return &Violation{Problem: "it is no JSON"}
 	}
-	all := leaves(failed, nil)
-	first := all[0]
-	for _, v := range all[1:] {
-		if v.Pointer < first.Pointer || v.Pointer == first.Pointer && v.Problem < first.Problem {
-			first = v
+	failed, err := c.validate(document)
+	if failed == nil || err != nil {
+		return err
+	}
+	if dropNulls(document, failed) {
+		if failed, err = c.validate(document); failed == nil || err != nil {
+			return err
 		}
 	}
-	return &first
+	return violation(failed)
 }
 
-func leaves(failed *jsonschema.ValidationError, into []Violation) []Violation {
+// validate has the library's answer. The library is given what anybody could have signed: should it
+// ever panic, the event is in the wrong, and not lost.
+func (c *checked) validate(document any) (failed *jsonschema.ValidationError, err error) {
+	defer func() {
+		if recover() != nil {
+			failed, err = nil, &Violation{Problem: "it can't be checked"}
+		}
+	}()
+	invalid := c.schema.Validate(document)
+	if invalid == nil {
+		return nil, nil
+	}
+	if failed, ok := errors.AsType[*jsonschema.ValidationError](invalid); ok {
+		return failed, nil
+	}
+	return nil, &Violation{Problem: "it can't be checked"}
+}
+
+// dropNulls takes the fields out of a document that are null and were complained about. It reports
+// whether there were any.
+func dropNulls(document any, failed *jsonschema.ValidationError) bool {
+	dropped := false
+	for leaf := range leaves(failed) {
+		if object, name, ok := memberAt(document, leaf.InstanceLocation); ok {
+			if value, there := object[name]; there && value == nil {
+				delete(object, name)
+				dropped = true
+			}
+		}
+	}
+	return dropped
+}
+
+// memberAt finds the object that has the member at a place.
+func memberAt(document any, location []string) (object map[string]any, name string, ok bool) {
+	for i, token := range location {
+		switch v := document.(type) {
+		case map[string]any:
+			if i == len(location)-1 {
+				return v, token, true
+			}
+			document = v[token]
+		case []any:
+			n, err := strconv.Atoi(token)
+			if err != nil || n < 0 || n >= len(v) {
+				return nil, "", false
+			}
+			document = v[n]
+		default:
+			return nil, "", false
+		}
+	}
+	return nil, "", false
+}
+
+// violation is the first of the rules that were broken, in the order of their places, without what the
+// library tells of values.
+func violation(failed *jsonschema.ValidationError) error {
+	var first *jsonschema.ValidationError
+	for leaf := range leaves(failed) {
+		if first == nil || comesBefore(leaf, first) {
+			first = leaf
+		}
+	}
+	return &Violation{Pointer: pointer(first.InstanceLocation), Problem: problem(first)}
+}
+
+func comesBefore(a, b *jsonschema.ValidationError) bool {
+	if by := slices.Compare(a.InstanceLocation, b.InstanceLocation); by != 0 {
+		return by < 0
+	}
+	return problem(a) < problem(b)
+}
+
+// leaves are the errors that have no others as their causes; there is at least one.
+func leaves(failed *jsonschema.ValidationError) iter.Seq[*jsonschema.ValidationError] {
+	return func(yield func(*jsonschema.ValidationError) bool) { eachLeaf(failed, yield) }
+}
+
+func eachLeaf(failed *jsonschema.ValidationError, yield func(*jsonschema.ValidationError) bool) bool {
 	for _, cause := range failed.Causes {
-		into = leaves(cause, into)
+		if !eachLeaf(cause, yield) {
+			return false
+		}
 	}
-	if len(failed.Causes) > 0 {
-		return into
-	}
-	v := Violation{Pointer: pointer(failed.InstanceLocation)}
+	return len(failed.Causes) > 0 || yield(failed)
+}
+
+func problem(failed *jsonschema.ValidationError) string {
 	switch k := failed.ErrorKind.(type) {
 	case *kind.Required:
-		v.Problem = "lacks " + strings.Join(slices.Sorted(slices.Values(k.Missing)), ", ")
+		return "lacks " + strings.Join(slices.Sorted(slices.Values(k.Missing)), ", ")
 	case *kind.Type:
-		v.Problem = "is " + k.Got + ", not " + strings.Join(slices.Sorted(slices.Values(k.Want)), " or ")
-	default:
-		v.Problem = "violates " + strings.Join(failed.ErrorKind.KeywordPath(), "/")
+		return "is " + k.Got + ", not " + strings.Join(slices.Sorted(slices.Values(k.Want)), " or ")
 	}
-	return append(into, v)
+	return "violates " + strings.Join(failed.ErrorKind.KeywordPath(), "/")
 }
 
 func pointer(location []string) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -46,13 +47,13 @@ func TestEventsThatBreakTheirSchemaAreToldWhereAndWhy(t *testing.T) {
 		`{"data":{"id":"1","type":"call","gone":null}}`:                          "",
 		`{"data":{"id":"1","type":"call","held":3}}`:                             "",
 		`{"data":{"id":"1","type":"call","held":3.0}}`:                           "",
-		`{"data":{"id":"1","type":"call","held":3.5}}`:                           "/data/held: is number, not integer or null",
+		`{"data":{"id":"1","type":"call","held":3.5}}`:                           "/data/held: is number, not integer",
 		`{"data":{"id":"1","type":"call","tags":["a",7]}}`:                       "/data/tags/1: is number, not string",
-		`{"data":{"id":"+1 555 0100","type":null}}`:                              "/data/type: is null, not string",
+		`{"data":{"id":"+1 555 0100","type":null}}`:                              "/data: lacks type",
 		`{"data":{"id":"1"}}`:                                                    "/data: lacks type",
 		`{"dat":{}}`:                                                             "lacks data",
 		`[]`:                                                                     "is array, not object",
-		`{"data":{"id":"1","type":"call","agent":{"name":"Jane Roe, private"}}}`: "/data/agent: is object, not null or string",
+		`{"data":{"id":"1","type":"call","agent":{"name":"Jane Roe, private"}}}`: "/data/agent: is object, not string",
 	} {
 		for range 3 { // known shapes are judged as unknown ones
 			err := set.Check("interaction", content)
@@ -67,6 +68,60 @@ func TestEventsThatBreakTheirSchemaAreToldWhereAndWhy(t *testing.T) {
 	}
 	assert.NoError(t, set.Check("free", `[]`))
 	assert.NoError(t, set.Check("unknown", `[]`))
+}
+
+func TestNullStandsForAMissingField(t *testing.T) {
+	for text, verdicts := range map[string]map[string]bool{
+		// A schema may refer to its own properties.
+		`{"properties":{"foo":{"type":"object","properties":{"bar":{"type":"string"}}},"baz":{"$ref":"#/properties/foo/properties/bar"}}}`: {
+			`{"foo":null,"baz":null}`: true, `{"foo":{"bar":null},"baz":"x"}`: true, `{"baz":1}`: false,
+		},
+		`{"not":{"required":["b"],"properties":{"b":{"const":"deleted"}}}}`: {`{"b":null}`: true, `{"b":"deleted"}`: false},
+		`{"required":["a"],"properties":{"a":{"type":["string","null"]}}}`:  {`{"a":null}`: true, `{}`: false},
+		`{"required":["a"],"properties":{"a":{"type":"string"}}}`:           {`{"a":null}`: false},
+		`{"properties":{"a":{"enum":["x"]},"b":{"minLength":2,"type":"string"}}}`: {
+			`{"a":null,"b":null}`: true, `{"a":"y","b":null}`: false, `{"a":null,"b":"c"}`: false,
+		},
+		`{"properties":{"a":{"items":{"type":"string"}}}}`:                                          {`{"a":["x",null]}`: false, `{"a":null}`: true},
+		`{"properties":{"a":{"items":{"properties":{"b":{"type":"string"}}}}}}`:                     {`{"a":[{"b":null},{"b":"x"}]}`: true, `{"a":[{"b":null},{"b":1}]}`: false},
+		`{"anyOf":[{"properties":{"a":{"type":"string"}}},{"properties":{"a":{"type":"number"}}}]}`: {`{"a":null}`: true, `{"a":true}`: false},
+	} {
+		set := compile(t, text)
+		for content, good := range verdicts {
+			for range 2 {
+				assert.Equal(t, good, set.Check("interaction", content) == nil, "%s of %s", content, text)
+			}
+		}
+	}
+}
+
+// TestNumbersThatWouldTakeForever: a few bytes can stand for a million digits.
+func TestNumbersThatWouldTakeForever(t *testing.T) {
+	for _, text := range []string{
+		`{"properties":{"a":{"type":"number","minimum":0}}}`, `{"properties":{"a":{"multipleOf":2}}}`, `{"properties":{"a":{"items":{"type":"integer"}}}}`,
+		`{"properties":{"a":{"maximum":1}}}`, `{"properties":{"a":{"type":["number","array"]}}}`,
+	} {
+		set := compile(t, text)
+		for _, content := range []string{`{"a":1e1000001}`, `{"a":1e-1000001}`, `{"a":[` + strings.Repeat("1e999999,", 50_000) + `1]}`} {
+			err := set.Check("interaction", content)
+			require.Error(t, err, text)
+			_, isViolation := errors.AsType[*schema.Violation](err)
+			assert.True(t, isViolation)
+			assert.ErrorContains(t, err, "number")
+		}
+		assert.NotPanics(t, func() { _ = set.Check("interaction", `{"a":`+strings.Repeat("9", 400_000)+`}`) })
+	}
+}
+
+// TestBodiesThatAreWrongEverywhere cost time and memory in proportion to their size.
+func TestBodiesThatAreWrongEverywhere(t *testing.T) {
+	set := compile(t, `{"properties":{"a":{"items":{"type":"object"}}}}`)
+	body := `{"a":[` + strings.Repeat("1,", 260_000) + `1]}`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.EqualError(t, set.Check("interaction", body), "/a/0: is number, not object")
+	runtime.ReadMemStats(&after)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(400<<20), "of a body of 512 KiB")
 }
 
 func TestViolationsTellNoValues(t *testing.T) {
@@ -85,13 +140,16 @@ func TestViolationsTellNoValues(t *testing.T) {
 
 func TestSchemasThatLookAtValuesLookAtEachOne(t *testing.T) {
 	for _, rule := range []string{`{"enum": ["good"]}`, `{"const": "good"}`, `{"pattern": "^good$"}`, `{"maxLength": 4}`,
-		`{"allOf": [{"enum": ["good"]}]}`, `{"$ref": "#/$defs/x"}`} {
-		set := compile(t, `{"$defs": {"x": {"const": "good"}}, "properties": {"a": `+rule+`}}`)
+		`{"allOf": [{"enum": ["good"]}]}`, `{"$ref": "#/$defs/x"}`, `{"$ref": "#/examples/0"}`, `{"$ref": "#/$defs/y/examples/0"}`} {
+		set := compile(t, `{"$defs": {"x": {"const": "good"}, "y": {"examples": [{"const": "good"}]}}, "examples": [{"const": "good"}], "properties": {"a": `+rule+`}}`)
 		for range 2 {
 			assert.NoError(t, set.Check("interaction", `{"a":"good"}`), rule)
 			assert.Error(t, set.Check("interaction", `{"a":"wrong"}`), rule)
 		}
 	}
+	whole := compile(t, `{"properties": {"a": {"type": "\u0069nteger"}}}`)
+	assert.NoError(t, whole.Check("interaction", `{"a":1.0}`))
+	assert.Error(t, whole.Check("interaction", `{"a":1.5}`))
 	lists := compile(t, `{"properties": {"a": {"minItems": 2, "uniqueItems": true}}}`)
 	assert.NoError(t, lists.Check("interaction", `{"a":[1,2]}`))
 	assert.Error(t, lists.Check("interaction", `{"a":[1]}`))

@@ -2,25 +2,36 @@ package schema
 
 import "hash/maphash"
 
-// shapeOf is a hash over the names of all fields and the kinds of all values, whatever the values,
-// the order of the fields and the white space. Of an array only the runs of equal elements count.
-// The body must be valid JSON. Different shapes have different hashes as far as 64 random bits go;
-// senders are known to us and can't see them.
-//
-// fraction reports whether there is a number with a fraction or an exponent: whether that is a whole
-// number is a question of its value.
-func shapeOf(body string) (shape uint64, fraction bool) {
+// shape is a hash over the names of all fields and the kinds of all values of a document, whatever the
+// values, the order of the fields and the white space. Of an array only the runs of equal elements
+// count. Different shapes have different hashes as far as 64 random bits go; senders are known to us
+// and can't see them.
+type shape struct {
+	hash uint64
+	// fraction reports whether there is a number with a fraction or an exponent: whether that is a
+	// whole number is a question of its value.
+	fraction bool
+	// extreme reports whether there is a number with an exponent beyond maxExponent: written out, a
+	// few bytes of it are a million digits.
+	extreme bool
+}
+
+// maxExponent is above that of any float64.
+const maxExponent = 400
+
+// shapeOf finds the shape of valid JSON.
+func shapeOf(body string) shape {
 	s := scanner{body: body}
-	shape = s.value()
-	return shape, s.fraction
+	s.hash = s.value()
+	return s.shape
 }
 
 var shapeSeed = maphash.MakeSeed()
 
 type scanner struct {
-	body     string
-	at       int
-	fraction bool
+	shape
+	body string
+	at   int
 }
 
 // What begins the hash of each kind of value.
@@ -120,8 +131,11 @@ func (s *scanner) number() uint64 {
 	shape := uint64(shapeInteger)
 	for from := s.at; s.at < len(s.body); s.at++ {
 		switch c := s.body[s.at]; {
-		case c == '.' || c == 'e' || c == 'E':
+		case c == '.':
 			shape, s.fraction = shapeFraction, true
+		case c == 'e' || c == 'E':
+			shape, s.fraction = shapeFraction, true
+			s.exponent()
 		case c >= '0' && c <= '9' || c == '-' || c == '+':
 		default:
 			if s.at == from {
@@ -131,6 +145,22 @@ func (s *scanner) number() uint64 {
 		}
 	}
 	return shape
+}
+
+// exponent looks at the digits that follow, and stays where it is.
+func (s *scanner) exponent() {
+	value := 0
+	for i := s.at + 1; i < len(s.body); i++ {
+		switch c := s.body[i]; {
+		case c >= '0' && c <= '9':
+			if value = value*10 + int(c-'0'); value > maxExponent {
+				s.extreme = true
+				return
+			}
+		case c != '-' && c != '+':
+			return
+		}
+	}
 }
 
 // mix spreads every bit of x over all of them.
