@@ -2,7 +2,8 @@ package genesys_test
 
 import (
 	"bytes"
-	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -192,24 +193,25 @@ func (m method) twice(from maker) maker {
 	}
 }
 
-// TestDeliveriesOfAnotherImplementation verifies what testdata/verifications.py signed.
+// TestDeliveriesOfAnotherImplementation verifies, or refuses, what testdata/verifications.py made.
 func TestDeliveriesOfAnotherImplementation(t *testing.T) {
 	raw, err := os.ReadFile("testdata/verifications.json")
 	require.NoError(t, err)
 	var all []struct {
-		Name, Method, Header, Algorithm, Prefix, Signed, Key string
-		TimestampHeader                                      string `json:"timestamp_header"`
-		Encodings                                            []string
-		Headers                                              map[string]string
-		Body                                                 []byte
-		Received                                             int64
+		Name, Method, Header, Algorithm, Prefix, Signed, Key, Issuer, Audience string
+		TimestampHeader                                                        string `json:"timestamp_header"`
+		Encodings                                                              []string
+		Headers                                                                map[string]string
+		Body                                                                   []byte
+		Received                                                               int64
+		Want                                                                   genesys.SignatureError // "": verified
 	}
 	require.NoError(t, json.Unmarshal(raw, &all))
-	require.Greater(t, len(all), 40)
+	require.Greater(t, len(all), 90)
 	for i, c := range all {
 		verification := genesys.Verification{
 			Method: genesys.Method(c.Method), Header: c.Header, Algorithm: c.Algorithm, Prefix: c.Prefix, Signed: c.Signed,
-			TimestampHeader: c.TimestampHeader, Encodings: c.Encodings,
+			TimestampHeader: c.TimestampHeader, Encodings: c.Encodings, Issuer: c.Issuer, Audience: c.Audience,
 		}
 		v, err := genesys.NewVerifier(verification, []string{c.Key})
 		require.NoError(t, err, c.Name)
@@ -220,10 +222,17 @@ func TestDeliveriesOfAnotherImplementation(t *testing.T) {
 		for name, value := range c.Headers {
 			d.Header.Set(name, value)
 		}
+		if c.Want != "" {
+			assert.Equal(t, c.Want, v.Verify(t.Context(), d), "%s (%d)", c.Name, i)
+			continue
+		}
 		assert.NoError(t, v.Verify(t.Context(), d), "%s (%d)", c.Name, i)
-		if c.Method != "basic" {
-			d.Body = append(bytes.Clone(d.Body), '.')
-			assert.Error(t, v.Verify(t.Context(), d), "%s with another body", c.Name)
+		d.Body = append(bytes.Clone(d.Body), '.')
+		switch verification.Method {
+		case genesys.MethodHeader, genesys.MethodBasic, genesys.MethodBearer, genesys.MethodJWT:
+			assert.NoError(t, v.Verify(t.Context(), d), "%s with another body: it is not signed", c.Name)
+		default:
+			assert.Equal(t, genesys.ErrSignatureMismatch, v.Verify(t.Context(), d), "%s with another body", c.Name)
 		}
 	}
 }
@@ -312,7 +321,7 @@ func TestVerificationsThatCannotBe(t *testing.T) {
 		"unknown placeholder":   {genesys.Verification{Header: "X", Signed: "{url}{body}"}, []string{"key"}},
 		"key that is no base64": {genesys.Verification{Method: genesys.MethodStandardWebhooks}, []string{"whsec_secret-key!"}},
 		"user without password": {genesys.Verification{Method: genesys.MethodBasic}, []string{"secret-key!"}},
-		"issuer and secret":     {genesys.Verification{Method: genesys.MethodJWT, JWKSURL: "https://issuer"}, []string{"key"}},
+		"issuer with a secret":  {genesys.Verification{Method: genesys.MethodJWT, JWKSURL: "https://issuer"}, []string{"key"}},
 	} {
 		_, err := genesys.NewVerifier(c.v, c.keys)
 		require.Error(t, err, name)
@@ -320,22 +329,59 @@ func TestVerificationsThatCannotBe(t *testing.T) {
 	}
 }
 
+// FuzzProof: nobody makes a proof but who has the key, whatever else he writes.
 func FuzzProof(f *testing.F) {
 	all := methods()
 	for i, m := range all {
-		f.Add(uint8(i), m.delivery(f, m.current).Header.Get(m.proof), []byte(`{}`))
+		for _, key := range []string{m.current, m.other} {
+			proof := m.delivery(f, key).Header.Get(m.proof)
+			for _, text := range []string{proof, strings.ToLower(proof), proof[:len(proof)-1], proof + "=", flipMiddle(proof), key} {
+				f.Add(uint8(i), text, []byte(`{}`))
+			}
+		}
 	}
 	f.Fuzz(func(t *testing.T, which uint8, proof string, body []byte) {
 		m := all[int(which)%len(all)]
 		v, err := genesys.NewVerifier(m.Verification, []string{m.current})
 		require.NoError(t, err)
 		d := m.delivery(t, m.other)
-		d.Body = body
-		d.Header.Set(m.proof, proof)
-		if err := v.Verify(context.Background(), d); err == nil && m.bodied {
-			t.Fatalf("%s verified a body that the key's owner did not sign", m.name)
+		if m.bodied {
+			d.Body = body // which nobody signed
 		}
+		d.Header.Set(m.proof, proof)
+		err = v.Verify(t.Context(), d)
+		_, refused := errors.AsType[genesys.SignatureError](err)
+		require.True(t, err == nil || refused, "an error of the closed set: %v", err)
+		if err == nil && !m.genuine(proof) {
+			t.Fatalf("%s verified %q, which the key's owner did not make", m.name, proof)
+		}
+		require.NoError(t, v.Verify(t.Context(), m.delivery(t, m.current)), "nor does it keep the owner out")
 	})
+}
+
+// genuine tells of a proof over no body whether the current key made it.
+func (m method) genuine(proof string) bool {
+	switch m.Method {
+	case genesys.MethodHeader:
+		return proof == m.current
+	case genesys.MethodBasic:
+		scheme, rest, _ := strings.Cut(proof, " ")
+		return strings.EqualFold(scheme, "Basic") && rest == base64.StdEncoding.EncodeToString([]byte(m.current))
+	case genesys.MethodBearer:
+		scheme, rest, _ := strings.Cut(proof, " ")
+		return strings.EqualFold(scheme, "Bearer") && rest == m.current
+	case genesys.MethodJWT:
+		scheme, token, _ := strings.Cut(proof, " ")
+		dot := strings.LastIndex(token, ".")
+		if !strings.EqualFold(scheme, "Bearer") || dot < 0 {
+			return false
+		}
+		mac := hmac.New(sha256.New, []byte(m.current))
+		mac.Write([]byte(token[:dot]))
+		sent := strings.NewReplacer("\r", "", "\n", "").Replace(token[dot+1:]) // no HTTP header has such
+		return sent == base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}
+	return false
 }
 
 func BenchmarkMethods(b *testing.B) {

@@ -24,13 +24,14 @@ const (
 	digestComponent = "content-digest"
 
 	messageSignatureAlg    = "hmac-sha256"
+	maxMessageSignatures   = 8
 	maxSignatureComponents = 32
 	maxNonceBytes          = 256
 )
 
-// messageSignature is MethodMessageSignature: RFC 9421 with one signature by hmac-sha256. It must
-// cover the body's digest (RFC 9530) where there is a body, or it would say nothing about the event,
-// and it must say when it was made.
+// messageSignature is MethodMessageSignature: RFC 9421 by hmac-sha256. It must cover the body's digest
+// (RFC 9530) where there is a body, or it would say nothing about the event, and it must say when it was
+// made. Of several signatures, as where a proxy adds its own, one must be good.
 type messageSignature struct {
 	keys       [][]byte
 	tolerance  time.Duration
@@ -45,7 +46,34 @@ func newMessageSignature(v Verification, keys []string) (*messageSignature, erro
 }
 
 func (s *messageSignature) verify(_ context.Context, d *Delivery) error {
-	input, signature, err := readMessageSignature(d.Header)
+	inputs, err := dictionary(d.Header, signatureInput)
+	if err != nil {
+		return err
+	}
+	signatures, err := dictionary(d.Header, signatureHeader)
+	if err != nil {
+		return err
+	}
+	labels := inputs.Names()
+	if len(labels) == 0 || len(labels) > maxMessageSignatures {
+		return ErrSignatureMalformed
+	}
+	var first error
+	for _, label := range labels {
+		err := s.verifyOne(d, label, inputs, signatures)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// verifyOne verifies the signature of a label.
+func (s *messageSignature) verifyOne(d *Delivery, label string, inputs, signatures *httpsfv.Dictionary) error {
+	input, signature, err := readMessageSignature(label, inputs, signatures)
 	if err != nil {
 		return err
 	}
@@ -72,20 +100,8 @@ func (s *messageSignature) verify(_ context.Context, d *Delivery) error {
 	return s.isTimely(d, input)
 }
 
-// readMessageSignature reads the one signature of a request and what it covers.
-func readMessageSignature(h http.Header) (httpsfv.InnerList, []byte, error) {
-	inputs, err := dictionary(h, signatureInput)
-	if err != nil {
-		return httpsfv.InnerList{}, nil, err
-	}
-	signatures, err := dictionary(h, signatureHeader)
-	if err != nil {
-		return httpsfv.InnerList{}, nil, err
-	}
-	if len(inputs.Names()) != 1 || len(signatures.Names()) != 1 {
-		return httpsfv.InnerList{}, nil, ErrSignatureSeveral
-	}
-	label := inputs.Names()[0]
+// readMessageSignature reads a signature and what it covers.
+func readMessageSignature(label string, inputs, signatures *httpsfv.Dictionary) (httpsfv.InnerList, []byte, error) {
 	member, _ := inputs.Get(label)
 	input, isList := member.(httpsfv.InnerList)
 	value, _ := signatures.Get(label)
@@ -211,6 +227,8 @@ func component(d *Delivery, name string) (string, error) {
 		return "?" + uri.RawQuery, nil
 	case "@request-target":
 		return d.URI, nil
+	case "host": // net/http keeps it apart
+		return d.Host, nil
 	}
 	if strings.HasPrefix(name, "@") || name != strings.ToLower(name) {
 		return "", ErrSignatureMalformed
@@ -228,23 +246,36 @@ func component(d *Delivery, name string) (string, error) {
 
 // isTimely checks when the signature was made and when it ends.
 func (s *messageSignature) isTimely(d *Delivery, input httpsfv.InnerList) error {
-	created, given := signatureTime(input, "created")
-	if !given {
+	created, err := signatureTime(input, "created")
+	switch {
+	case err != nil:
+		return err
+	case created.IsZero():
 		return ErrSignatureUncovered
-	}
-	if !isFresh(created, d.Received, s.tolerance) {
+	case !isFresh(created, d.Received, s.tolerance):
 		return ErrSignatureExpired
 	}
-	if expires, given := signatureTime(input, "expires"); given && d.Received.After(expires) {
+	expires, err := signatureTime(input, "expires")
+	switch {
+	case err != nil:
+		return err
+	case !expires.IsZero() && d.Received.After(expires):
 		return ErrSignatureExpired
 	}
 	return nil
 }
 
-func signatureTime(input httpsfv.InnerList, name string) (time.Time, bool) {
-	value, _ := input.Params.Get(name)
+// signatureTime is a time among the parameters of a signature; the zero time if it is not there.
+func signatureTime(input httpsfv.InnerList, name string) (time.Time, error) {
+	value, given := input.Params.Get(name)
+	if !given {
+		return time.Time{}, nil
+	}
 	seconds, ok := value.(int64)
-	return time.Unix(seconds, 0), ok
+	if !ok {
+		return time.Time{}, ErrSignatureMalformed
+	}
+	return time.Unix(seconds, 0), nil
 }
 
 func messageMAC(key []byte, base string) []byte {

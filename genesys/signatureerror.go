@@ -1,7 +1,5 @@
 package genesys
 
-import "errors"
-
 // SignatureError is why a delivery was refused. Its values are a closed set of single words, fit
 // for a metric's label.
 type SignatureError string
@@ -25,7 +23,3 @@ const (
 
 // Error says that the delivery was refused and why.
 func (e SignatureError) Error() string { return "signature refused: " + string(e) }
-
-// ErrKeysUnavailable means that a delivery could not be verified, for the keys could not be had:
-// neither good nor bad, it shall come again.
-var ErrKeysUnavailable = errors.New("the keys to verify with can't be had")

@@ -79,11 +79,11 @@ func (s *standardWebhooks) matches(id, timestamp, signatures string, body []byte
 	var sent [][]byte
 	for text := range strings.SplitSeq(signatures, " ") {
 		encoded, ok := strings.CutPrefix(text, webhookVersion)
-		if !ok {
-			continue // of another version
-		}
 		raw, err := base64.StdEncoding.Strict().DecodeString(encoded)
-		if err != nil || len(sent) == maxWebhookSignatures {
+		if !ok || err != nil {
+			continue // of another version, or none; another of them may be good
+		}
+		if len(sent) == maxWebhookSignatures {
 			return ErrSignatureMalformed
 		}
 		sent = append(sent, raw)

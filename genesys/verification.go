@@ -91,7 +91,7 @@ type scheme interface {
 
 // NewVerifier makes a verifier that takes what was signed with any of the keys: several are live
 // at once while they are rotated. It refuses to make one without keys or with a blank one, which
-// anybody could sign with. Only MethodJWT with a JWKSURL does without.
+// anybody could sign with. Those of MethodJWT with a JWKSURL are JSON Web Keys; see FetchIssuerKeys.
 func NewVerifier(v Verification, keys []string) (*Verifier, error) {
 	s, err := v.scheme(keys)
 	if err != nil {
@@ -100,8 +100,7 @@ func NewVerifier(v Verification, keys []string) (*Verifier, error) {
 	return &Verifier{s}, nil
 }
 
-// Verify checks that the delivery comes from whom it should. A SignatureError refuses it. Any other
-// error, such as ErrKeysUnavailable, means that it could not be decided.
+// Verify checks that the delivery comes from whom it should. Its error is a SignatureError.
 func (v *Verifier) Verify(ctx context.Context, d *Delivery) error { return v.scheme.verify(ctx, d) }
 
 // Sign sets the headers that a sender with the key would set.
@@ -118,9 +117,6 @@ func (v Verification) scheme(keys []string) (scheme, error) {
 		v.Tolerance = defaultTolerance
 	}
 	v.Header = http.CanonicalHeaderKey(v.Header)
-	if v.Method == MethodJWT {
-		return newJWT(v, keys)
-	}
 	if err := checkKeys(keys); err != nil {
 		return nil, err
 	}
@@ -133,6 +129,8 @@ func (v Verification) scheme(keys []string) (scheme, error) {
 		return newMessageSignature(v, keys)
 	case MethodHeader, MethodBasic, MethodBearer:
 		return newStaticKey(v, keys)
+	case MethodJWT:
+		return newJWT(v, keys)
 	}
 	return nil, fmt.Errorf("there is no method %q to verify by", v.Method)
 }

@@ -127,6 +127,9 @@ func (s *Source) fillDefaults() {
 	setDefault(&s.AnswerWithin, defaultAnswerWithin)
 	if s.KeyOverlap == nil {
 		overlap := defaultKeyOverlap
+		if s.Verification.JWKSURL != "" {
+			overlap = 0 // an issuer keeps a key for as long as its tokens live, and takes it back to end them
+		}
 		s.KeyOverlap = &overlap
 	}
 	// A "${NAME:-}" that is unset pins nothing.

@@ -77,6 +77,19 @@ func (s Source) ResolveSecrets(lookup func(string) (string, bool)) ([]string, er
 	return values, nil
 }
 
+// SigningKey is the first of the source's secrets: what genmesh signs with where it is a sender itself.
+// It fails if there is none.
+func (s Source) SigningKey(lookup func(string) (string, bool)) (string, error) {
+	keys, err := s.ResolveSecrets(lookup)
+	if err != nil {
+		return "", err
+	}
+	if len(keys) == 0 {
+		return "", fmt.Errorf("source %s: it has no secret of its own to sign with, only the keys of its subscription", s.Name)
+	}
+	return keys[0], nil
+}
+
 func (s Source) secrets() []Secret {
 	if s.Secret == "" {
 		return s.Secrets

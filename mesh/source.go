@@ -15,7 +15,7 @@ type Source struct {
 	Secret  Secret   `json:"secret,omitempty"`
 	Secrets []Secret `json:"secrets,omitempty"`
 	// KeyOverlap is how long a key stays valid once the subscription, the environment or the
-	// file no longer has it. Default 24h.
+	// file no longer has it. Default 24h, and 0 for an issuer's.
 	KeyOverlap *Duration `json:"key_overlap,omitempty"`
 	// Verification says how a delivery proves where it comes from.
 	Verification Verification `json:"verification,omitzero"`
@@ -93,7 +93,8 @@ type Verification struct {
 	Tolerance Duration `json:"tolerance,omitempty"`
 	// Components must be covered by an http-message-signature, beside the body.
 	Components []string `json:"components,omitempty"`
-	// Issuer and Audience are what a jwt must say, where given. JWKSURL has its issuer's keys.
+	// Issuer and Audience are what a jwt must say, where given. JWKSURL has its issuer's keys; with
+	// it Audience is needed, for an issuer makes tokens for others, too.
 	Issuer   string `json:"issuer,omitempty"`
 	Audience string `json:"audience,omitempty"`
 	JWKSURL  string `json:"jwks_url,omitempty"`

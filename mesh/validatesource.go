@@ -66,11 +66,14 @@ func (c *checker) path(at, p string) {
 }
 
 func (c *checker) secrets(at string, s *Source) {
+	hasSecrets, ofIssuer := s.Secret != "" || len(s.Secrets) > 0, s.Verification.JWKSURL != ""
 	switch {
+	case ofIssuer && (hasSecrets || s.FetchesKeys()):
+		c.wrong(at+".verification.jwks_url", "remove it, or the secret and the subscription", "tokens are verified by their issuer's keys or by a secret, not both")
 	case s.Secret != "" && len(s.Secrets) > 0:
 		c.wrong(at+".secret", "move it into secrets", "there are both a secret and secrets")
-	case s.Secret == "" && len(s.Secrets) == 0:
-		if s.FetchesKeys() || s.Verification.JWKSURL != "" {
+	case !hasSecrets:
+		if s.FetchesKeys() || ofIssuer {
 			return
 		}
 		if !c.missed(at+".secret") && !c.missed(at+".secrets") {

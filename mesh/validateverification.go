@@ -44,6 +44,9 @@ func (c *checker) verification(at string, v *Verification) {
 	case VerifyJWT:
 		if v.JWKSURL != "" {
 			c.secureURL(at+".jwks_url", v.JWKSURL)
+			if v.Audience == "" {
+				c.wrong(at+".audience", "add what the issuer writes into tokens that are for genmesh", "missing: an issuer makes tokens for others, too")
+			}
 		}
 	}
 }
@@ -92,9 +95,12 @@ func (c *checker) cloud(at string, s *Source) {
 	if s.Subscription != nil {
 		c.subscription(at+".subscription", s.Subscription)
 	}
-	if s.Notifications == nil {
-		return
+	if s.Notifications != nil {
+		c.notifications(at, s)
 	}
+}
+
+func (c *checker) notifications(at string, s *Source) {
 	topics := s.Notifications.Topics
 	if len(topics) == 0 || len(topics) > maxTopics {
 		c.wrong(at+".notifications.topics", "", "%d topics; 1 to %d are allowed", len(topics), maxTopics)
@@ -103,9 +109,26 @@ func (c *checker) cloud(at string, s *Source) {
 		if topic == "" || len(topic) > MaxValueBytes || strings.ContainsAny(topic, " \t\r\n\x00") {
 			c.wrong(index(at+".notifications.topics", i), `write one such as "v2.users.ID.conversations"`, "%q is no topic", topic)
 		}
+		if first := slices.Index(topics, topic); first < i {
+			c.wrong(index(at+".notifications.topics", i), "remove it", "%q is there twice", topic)
+		}
 	}
 	if s.API == nil {
 		c.wrong(at+".api", "add it", "missing: notifications come from the Genesys Cloud API")
+	}
+	c.signable(at, s)
+}
+
+// signable checks that genmesh can sign as the source's senders do: it posts to it like one of them.
+func (c *checker) signable(at string, s *Source) {
+	missing := s.Secret == "" && len(s.Secrets) == 0
+	switch {
+	case s.Verification.JWKSURL != "":
+		c.wrong(at+".verification.jwks_url", "use a method with a secret, such as header",
+			"genmesh forwards notifications and can't sign for an issuer whose keys it does not have")
+	case missing && s.FetchesKeys():
+		c.wrong(at+".secret", `add "secret": "${ENV_NAME}", or give notifications a source of their own`,
+			"missing: notifications are signed with it")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -76,6 +77,7 @@ type call struct {
 	query        url.Values
 	in, out      any // JSON; nil where there is none
 	permission   string
+	secret       string // a part of the path that errors must not show
 }
 
 // do makes a call and repeats it as often as that may help: with a new token after a 401, after the
@@ -91,7 +93,7 @@ func (c *Client) do(ctx context.Context, call call) error {
 	renewed := false
 	for attempt := 1; ; attempt++ {
 		if err := c.pace.wait(ctx); err != nil {
-			return fmt.Errorf("genesys cloud: %s %s: %w", call.method, call.path, err)
+			return fmt.Errorf("genesys cloud: %s: %w", call, err)
 		}
 		token, err := c.tokens.get(ctx)
 		if err != nil {
@@ -113,6 +115,27 @@ func (c *Client) do(ctx context.Context, call call) error {
 			}
 		}
 	}
+}
+
+// String names the call in errors.
+func (call call) String() string { return call.method + " " + call.hidden(call.path) }
+
+// hide takes the secret out of an error.
+func (call call) hide(err error) error {
+	if answered, ok := errors.AsType[*Error](err); ok {
+		answered.Path, answered.Message = call.hidden(answered.Path), call.hidden(answered.Message)
+	}
+	if unanswered, ok := errors.AsType[*url.Error](err); ok {
+		unanswered.URL = call.hidden(unanswered.URL)
+	}
+	return err
+}
+
+func (call call) hidden(text string) string {
+	if call.secret == "" {
+		return text
+	}
+	return strings.NewReplacer(call.secret, "{id}", url.PathEscape(call.secret), "{id}").Replace(text)
 }
 
 // mayRepeat reports whether a failed call may be made again.
@@ -144,22 +167,23 @@ func (c *Client) try(ctx context.Context, call call, body []byte, token string) 
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("genesys cloud: %w", err)
+		return fmt.Errorf("genesys cloud: %w", call.hide(err))
 	}
 	defer response.Body.Close() // only read
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
 	if err != nil || len(answer) > maxAnswerBytes {
-		return fmt.Errorf("genesys cloud: %s %s: the answer can't be read, or has more than %d bytes", call.method, call.path, maxAnswerBytes)
+		return fmt.Errorf("genesys cloud: %s: the answer can't be read, or has more than %d bytes", call, maxAnswerBytes)
 	}
 	c.pace.learn(response)
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return newError(response, answer, call.permission)
+		answer = bytes.ReplaceAll(answer, []byte(token), []byte("…")) // some echo what they were sent
+		return call.hide(newError(response, answer, call.permission))
 	}
 	if call.out == nil {
 		return nil
 	}
 	if err := json.Unmarshal(answer, call.out); err != nil {
-		return fmt.Errorf("genesys cloud: %s %s: the answer is not what the API is said to answer", call.method, call.path)
+		return fmt.Errorf("genesys cloud: %s: the answer is not what the API is said to answer", call)
 	}
 	return nil
 }

@@ -162,6 +162,16 @@ func TestErrorsNameTheMissingPermission(t *testing.T) {
 	assert.Equal(t, int64(2), p.calls.Load(), "a refusal is not asked for again")
 }
 
+func TestErrorsDoNotShowTheToken(t *testing.T) {
+	p := newPlatform(t, func(w http.ResponseWriter, r *http.Request, _ int64) {
+		w.WriteHeader(http.StatusBadRequest)
+		writeJSON(w, map[string]string{"message": "bad request: " + r.Header.Get("Authorization"), "code": "bad.request"})
+	})
+	_, err := p.client(t).Subscription(t.Context(), "1")
+	require.ErrorContains(t, err, "Bearer …")
+	assert.NotContains(t, err.Error(), "token-1")
+}
+
 func TestRateLimitIsWaitedFor(t *testing.T) {
 	p := newPlatform(t, func(w http.ResponseWriter, _ *http.Request, call int64) {
 		if call == 1 {

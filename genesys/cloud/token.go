@@ -27,6 +27,7 @@ type tokens struct {
 	flight  singleflight.Group
 	mu      sync.Mutex
 	current *oauth2.Token
+	fetched time.Time
 }
 
 // get is the token of now. Those that need a new one at the same time share one request, which goes
@@ -72,7 +73,7 @@ func (t *tokens) fetch() (any, error) {
 		return nil, fmt.Errorf("genesys cloud: no token from %s: %w", t.config.TokenURL, err)
 	}
 	t.mu.Lock()
-	t.current = token
+	t.current, t.fetched = token, time.Now()
 	t.mu.Unlock()
 	return token.AccessToken, nil
 }
@@ -92,4 +93,23 @@ func (t *tokens) drop(refused string) {
 	if t.current != nil && t.current.AccessToken == refused {
 		t.current = nil
 	}
+}
+
+// dropOlder forgets a token that was fetched longer ago than that.
+func (t *tokens) dropOlder(age time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Since(t.fetched) > age {
+		t.current = nil
+	}
+}
+
+// expiry is when the token of now ends; zero if that is not known.
+func (t *tokens) expiry() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == nil {
+		return time.Time{}
+	}
+	return t.current.Expiry
 }

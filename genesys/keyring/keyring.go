@@ -34,7 +34,8 @@ type Options struct {
 	Fetch func(ctx context.Context) ([]string, error)
 	// Verifier makes a verifier of keys.
 	Verifier func(keys []string) (*genesys.Verifier, error)
-	// Overlap is how long a key stays valid once its origin no longer has it; 0 ends it at once.
+	// Overlap is how long a key stays valid once its origin no longer has it; 0 ends it at once. Of
+	// such keys at most 16 are kept, those that went last.
 	Overlap time.Duration
 	Logger  logrus.FieldLogger
 	// Metrics may be nil.
@@ -48,7 +49,8 @@ const (
 	minFetchInterval = time.Minute // between fetches that a bad signature causes
 	firstFetchRetry  = 5 * time.Second
 	fetchTimeout     = 2 * time.Second
-	maxKeys          = 16
+	maxKeys          = 64  // that the key service may have
+	maxPrevious      = 16  // that no origin has any more
 	maxWaiting       = 256 // deliveries that wait for one fetch
 )
 
@@ -75,9 +77,10 @@ type Keyring struct {
 
 // key is what is known of a key.
 type key struct {
-	since    time.Time
-	previous bool
-	gone     time.Time // when it was missed first
+	since          time.Time
+	local, fetched bool // where it came from, be it there still or not
+	previous       bool
+	gone           time.Time // when it was missed first
 }
 
 // flight is one fetch that is under way, or was.
@@ -137,15 +140,46 @@ func New(o Options) (*Keyring, error) {
 	return k, k.merge(time.Now())
 }
 
+// TakeOver adds what another keyring knows, in whose place this one comes: its local keys, its
+// fetched ones, or both, the previous ones among them. So a reload while the key service is away
+// turns nothing away. Call it before the keyring is used. Keys that this one can't verify by are left.
+func (k *Keyring) TakeOver(before *Keyring, local, fetched bool) {
+	before.mu.Lock()
+	known := make(map[string]key, len(before.known))
+	for text, was := range before.known {
+		if was.local && local || was.fetched && fetched {
+			known[text] = *was
+		}
+	}
+	theirs, state := before.fetched, before.state
+	before.mu.Unlock()
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for text, was := range known {
+		if _, err := k.options.Verifier([]string{text}); err == nil && k.known[text] == nil {
+			k.known[text] = &was
+		}
+	}
+	if fetched {
+		k.fetched, k.state.Fetched, k.state.Failure = theirs, state.Fetched, state.Failure
+	}
+	if err := k.merge(time.Now()); err != nil {
+		k.log.WithError(err).Error("the keys can't be used")
+	}
+}
+
 // Verify checks a delivery; see genesys.Verifier. An *Unconfirmed error means that it shall come again.
 func (k *Keyring) Verify(ctx context.Context, d *genesys.Delivery) error {
-	err := k.verify(ctx, d)
+	tried := k.current.Load()
+	err := verify(ctx, tried, d)
 	if !errors.Is(err, genesys.ErrSignatureMismatch) {
 		return err
 	}
-	if k.lookAgain() {
-		if err = k.verify(ctx, d); err == nil {
-			return nil
+	k.lookAgain()
+	if now := k.current.Load(); now != tried {
+		if err = verify(ctx, now, d); !errors.Is(err, genesys.ErrSignatureMismatch) {
+			return err
 		}
 	}
 	if k.options.Fetch == nil {
@@ -154,27 +188,22 @@ func (k *Keyring) Verify(ctx context.Context, d *genesys.Delivery) error {
 	return k.confirm(ctx, d)
 }
 
-func (k *Keyring) verify(ctx context.Context, d *genesys.Delivery) error {
-	v := k.current.Load()
+// verify takes nothing where there is no key yet.
+func verify(ctx context.Context, v *genesys.Verifier, d *genesys.Delivery) error {
 	if v == nil {
 		return genesys.ErrSignatureMismatch
 	}
 	return v.Verify(ctx, d)
 }
 
-// lookAgain reads the local keys anew, at most once a second. It reports whether they may be others
-// than a delivery was verified with.
-func (k *Keyring) lookAgain() bool {
+// lookAgain reads the local keys anew, at most once a second.
+func (k *Keyring) lookAgain() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.options.Local == nil {
-		return false
-	}
 	if now := time.Now(); now.Sub(k.looked) >= minLocalInterval {
 		k.looked = now
 		k.refresh(now)
 	}
-	return true
 }
 
 // confirm verifies a delivery with keys that were fetched after it came.
@@ -189,7 +218,7 @@ func (k *Keyring) confirm(ctx context.Context, d *genesys.Delivery) error {
 	case <-ctx.Done():
 	}
 	k.leave()
-	err = k.verify(ctx, d)
+	err = verify(ctx, k.current.Load(), d)
 	if !errors.Is(err, genesys.ErrSignatureMismatch) {
 		return err
 	}
@@ -319,18 +348,14 @@ func (k *Keyring) readLocal() {
 
 // merge makes the verifier of the keys that are valid now; the caller holds the lock.
 func (k *Keyring) merge(now time.Time) error {
-	origin := append(slices.Clone(k.local), k.fetched...)
-	for _, text := range origin {
-		if k.known[text] == nil {
-			k.known[text] = &key{since: now}
-			if !k.state.Newest.IsZero() {
-				k.log.Info("there is a new key")
-			}
-		}
-		k.known[text].previous = false
+	for _, text := range k.local {
+		k.have(text, now).local = true
+	}
+	for _, text := range k.fetched {
+		k.have(text, now).fetched = true
 	}
 	for text, known := range k.known {
-		if slices.Contains(origin, text) {
+		if slices.Contains(k.local, text) || slices.Contains(k.fetched, text) {
 			continue
 		}
 		if !known.previous {
@@ -342,7 +367,41 @@ func (k *Keyring) merge(now time.Time) error {
 			k.log.Info("a previous key is no longer valid")
 		}
 	}
+	k.boundPrevious()
 	return k.rebuild()
+}
+
+// have notes that an origin has a key.
+func (k *Keyring) have(text string, now time.Time) *key {
+	if k.known[text] == nil {
+		k.known[text] = &key{since: now}
+		if !k.state.Newest.IsZero() {
+			k.log.Info("there is a new key")
+		}
+	}
+	k.known[text].previous = false
+	return k.known[text]
+}
+
+// boundPrevious forgets the previous keys that went first, where there are too many: an origin with
+// other keys each time would fill the memory, and each forgery is tried with each key.
+func (k *Keyring) boundPrevious() {
+	var previous []string
+	for text, known := range k.known {
+		if known.previous {
+			previous = append(previous, text)
+		}
+	}
+	if len(previous) <= maxPrevious {
+		return
+	}
+	slices.SortFunc(previous, func(a, b string) int {
+		return cmp.Or(k.known[b].gone.Compare(k.known[a].gone), strings.Compare(a, b))
+	})
+	for _, text := range previous[maxPrevious:] {
+		delete(k.known, text)
+	}
+	k.log.Warnf("more than %d keys were replaced within %s: the oldest of them is no longer valid", maxPrevious, k.options.Overlap)
 }
 
 func (k *Keyring) rebuild() error {
@@ -368,7 +427,7 @@ func (k *Keyring) rebuild() error {
 	slices.SortFunc(texts, func(a, b string) int {
 		return cmp.Or(k.known[b].since.Compare(k.known[a].since), strings.Compare(a, b))
 	})
-	v, err := k.options.Verifier(texts[:min(len(texts), maxKeys)])
+	v, err := k.options.Verifier(texts)
 	if err != nil {
 		return err
 	}

@@ -351,3 +351,48 @@ func BenchmarkVerify(b *testing.B) {
 		})
 	}
 }
+
+// TestManyRotationsEndNoCurrentKey: a local key stays, whatever the key service does.
+func TestManyRotationsEndNoCurrentKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{keys: []string{"key 0"}}
+		r := newRing(t, keyring.Options{Local: func() ([]string, error) { return []string{"local"}, nil }, Fetch: s.fetch, Overlap: 24 * time.Hour})
+		defer r.run()()
+		for n := range 30 {
+			s.set(fmt.Sprintf("key %d", n))
+			pass(20 * time.Minute)
+			require.NoError(t, r.verify("local"))
+			require.NoError(t, r.verify(fmt.Sprintf("key %d", n)))
+		}
+		assert.Equal(t, 2, r.State().Current)
+		assert.Equal(t, 16, r.State().Previous, "what is kept is bounded")
+		require.NoError(t, r.verify("key 20"))
+		r.refuses("key 2")
+		assert.Contains(t, r.log.String(), "more than 16 keys")
+	})
+}
+
+// TestKeysSurviveAReloadWhileTheServiceIsAway: another keyring comes in the place of the first.
+func TestKeysSurviveAReloadWhileTheServiceIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{keys: []string{"fetched"}}
+		local := func(keys ...string) func() ([]string, error) { return func() ([]string, error) { return keys, nil } }
+		first := newRing(t, keyring.Options{Local: local("local"), Fetch: s.fetch, Overlap: time.Hour})
+		stop := first.run()
+		pass(time.Second)
+		stop()
+		s.fail(errors.New("away"))
+
+		same := newRing(t, keyring.Options{Local: local("other"), Fetch: s.fetch, Overlap: 2 * time.Hour})
+		same.TakeOver(first.Keyring, false, true)
+		require.NoError(t, same.verify("fetched"))
+		require.NoError(t, same.verify("other"))
+		same.comesAgain("local") // its reference was taken out
+		assert.False(t, same.State().Fetched.IsZero())
+
+		other := newRing(t, keyring.Options{Local: local("local"), Fetch: s.fetch, Overlap: time.Hour})
+		other.TakeOver(first.Keyring, true, false)
+		require.NoError(t, other.verify("local"))
+		other.comesAgain("fetched") // the subscription is another
+	})
+}

@@ -51,7 +51,7 @@ func newPlatform(id, secret string) *platform {
 }
 
 // register adds the API to a mux.
-func (p *platform) register(mux *http.ServeMux, faults func() Faults) {
+func (p *platform) register(mux *http.ServeMux, faults func() Faults, n *notifications) {
 	mux.HandleFunc("POST /oauth/token", p.token)
 	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -70,6 +70,7 @@ func (p *platform) register(mux *http.ServeMux, faults func() Faults) {
 	handle("GET "+subscriptionsPath+"/{id}", p.get)
 	handle("PUT "+subscriptionsPath+"/{id}", p.update)
 	handle("DELETE "+subscriptionsPath+"/{id}", p.delete)
+	n.register(mux, handle)
 }
 
 func (p *platform) token(w http.ResponseWriter, r *http.Request) {

@@ -33,7 +33,10 @@ type Options struct {
 	// Timeout is how long an answer is waited for (default 10 s), RetryBase the first wait between
 	// attempts (default 1 s).
 	Timeout, RetryBase time.Duration
-	Logger             logrus.FieldLogger
+	// ChannelLifetime is how long a channel of the notification service lives (default 24 h), Heartbeat
+	// the time between two heartbeats of a socket (default 30 s).
+	ChannelLifetime, Heartbeat time.Duration
+	Logger                     logrus.FieldLogger
 }
 
 // Target is a receiver that subscribes by itself: it is delivered to as a subscription with 5 retries
@@ -53,13 +56,14 @@ const (
 
 // Simulator is a Genesys Cloud. Its methods are safe for concurrent use.
 type Simulator struct {
-	options  Options
-	log      logrus.FieldLogger
-	client   *http.Client
-	listener net.Listener
-	ledger   *Ledger
-	platform *platform
-	limiter  *rate.Limiter
+	options       Options
+	log           logrus.FieldLogger
+	client        *http.Client
+	listener      net.Listener
+	ledger        *Ledger
+	platform      *platform
+	notifications *notifications
+	limiter       *rate.Limiter
 
 	mu      sync.Mutex
 	faults  Faults
@@ -86,6 +90,7 @@ func New(o Options) (*Simulator, error) {
 	s := &Simulator{
 		options: o, log: o.Logger.WithField("component", "simulator"), ledger: newLedger(), faults: o.Faults,
 		platform: newPlatform(o.ClientID, o.ClientSecret), limiter: newLimiter(o.Rate, o.Faults.Burst),
+		notifications: newNotifications(o.ChannelLifetime, o.Heartbeat),
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = lanesPerTarget
@@ -157,7 +162,9 @@ func (s *Simulator) Run(ctx context.Context) error {
 		s.mu.Lock()
 		script.shape, script.skew = s.shape, s.faults.skew()
 		s.mu.Unlock()
-		if !d.dispatch(ctx, script.Next()) {
+		e := script.Next()
+		s.notifications.tell(e)
+		if !d.dispatch(ctx, e) {
 			break
 		}
 	}
@@ -180,6 +187,7 @@ func (s *Simulator) serve() (stop func()) {
 	}()
 	return func() {
 		_ = server.Close() // nothing of what it answers is worth waiting for
+		s.notifications.close()
 		<-done
 	}
 }

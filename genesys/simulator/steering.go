@@ -14,7 +14,8 @@ func (s *Simulator) Rotate(overlap time.Duration) { s.platform.rotate(overlap) }
 // handler serves the API, and the steering under /simulator.
 func (s *Simulator) handler() http.Handler {
 	mux := http.NewServeMux()
-	s.platform.register(mux, s.currentFaults)
+	s.platform.register(mux, s.currentFaults, s.notifications)
+	s.steerNotifications(mux)
 	mux.HandleFunc("GET /simulator/faults", func(w http.ResponseWriter, _ *http.Request) { write(w, s.currentFaults()) })
 	mux.HandleFunc("PUT /simulator/faults", steer(func(f *Faults) error { return s.SetFaults(*f) }))
 	mux.HandleFunc("PUT /simulator/rate", steer(func(r *struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/genmesh/genmesh/genesys/keyring"
+	"github.com/genmesh/genmesh/genesys/schema"
 	"github.com/genmesh/genmesh/genesys/simulator"
 	"github.com/genmesh/genmesh/ingress"
 	"github.com/genmesh/genmesh/internal/console"
@@ -50,7 +51,9 @@ type app struct {
 	committer *mesh.Committer
 	fleet     *fleet
 	keyrings  *keyrings
+	watchers  *watchers
 	ingress   *ingress.Server
+	bridges   *bridges
 }
 
 func (a *app) onClose(f func() error) { a.closers = append(a.closers, f) }
@@ -73,8 +76,11 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.connect(ctx); err != nil {
-		return nil, err
+	a.readiness.ask = a.ready
+	if a.usesNATS() {
+		if err := a.connect(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := a.apply(ctx, topology); err != nil {
 		return nil, err
@@ -85,6 +91,11 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 	}
 	if a.Ingress != nil {
 		if components, err = a.addIngress(topology, components); err != nil {
+			return nil, err
+		}
+	}
+	if a.Notifications != nil {
+		if components, err = a.addNotifications(topology, components); err != nil {
 			return nil, err
 		}
 	}
@@ -140,6 +151,13 @@ func (a *app) check(t *mesh.Topology) error {
 			}
 		}
 	}
+	if a.Notifications != nil {
+		for _, s := range t.Sources {
+			if err := a.checkNotifications(s); err != nil {
+				return fmt.Errorf("source %s: %w", s.Name, err)
+			}
+		}
+	}
 	if a.Workers != nil {
 		for _, s := range t.Subscribers {
 			if s.Target == nil && a.Workers.Handlers[s.Name] == nil {
@@ -163,7 +181,7 @@ func (a *app) checkKeys(s mesh.Source) error {
 		if keys, err = s.ResolveSecrets(a.LookupEnv); err != nil {
 			return err
 		}
-	} else if s.FetchesKeys() {
+	} else if s.FetchesKeys() || s.Verification.JWKSURL != "" {
 		return nil // they come later
 	}
 	_, err := ingress.NewVerifier(s, keys)
@@ -172,6 +190,11 @@ func (a *app) checkKeys(s mesh.Source) error {
 
 // agent is what the process calls itself to others.
 func (a *app) agent() string { return "genmesh/" + a.Version }
+
+// usesNATS is false for a process that only forwards notifications.
+func (a *app) usesNATS() bool {
+	return a.Notifications == nil || a.Ingress != nil || a.Workers != nil || a.Embedded != nil || a.Apply
+}
 
 func (a *app) connect(ctx context.Context) error {
 	url, options := a.NATSURL, a.NATSOptions
@@ -198,7 +221,6 @@ func (a *app) connect(ctx context.Context) error {
 		return nil
 	})
 	a.js, err = mesh.JetStream(nc)
-	a.readiness.ask = a.ready
 	return err
 }
 
@@ -245,9 +267,13 @@ func (a *app) addIngress(t *mesh.Topology, components []component) ([]component,
 	if err := a.keyrings.Update(t.Sources); err != nil {
 		return nil, err
 	}
+	a.watchers = &watchers{js: a.js, log: a.Logger, metrics: schema.NewMetrics(a.metrics)}
+	if err := a.watchers.Update(t.Sources); err != nil {
+		return nil, err
+	}
 	a.ingress, err = ingress.New(ingress.Options{
 		Addr: a.Ingress.Addr, CertFile: a.Ingress.TLSCert, KeyFile: a.Ingress.TLSKey,
-		Sources: t.Sources, Verifier: a.keyrings.verifier, Store: a.committer,
+		Sources: t.Sources, Verifier: a.keyrings.verifier, Observer: a.watchers.observer, Store: a.committer,
 		Ready: a.readiness.check, GracePeriod: a.Ingress.Grace, Logger: a.Logger, Registerer: a.metrics,
 	})
 	if err != nil {
@@ -258,5 +284,6 @@ func (a *app) addIngress(t *mesh.Topology, components []component) ([]component,
 	return append(components,
 		component{"committer", a.committer.Run},
 		component{"keyrings", a.keyrings.Run},
+		component{"watchers", a.watchers.Run},
 		component{"ingress", a.ingress.Run}), nil
 }

@@ -24,6 +24,9 @@ type Config struct {
 	// Ingress and Workers are nil where the process does not do that part.
 	Ingress *Ingress
 	Workers *Workers
+	// Notifications are nil where the process forwards none. A process that does nothing else needs no
+	// NATS.
+	Notifications *Notifications
 	// ConsoleAddr serves /metrics, /healthz and /readyz; "" serves none.
 	ConsoleAddr string
 	// Simulation sends made-up events to the process' own ingress, without TLS; nil sends none.
@@ -74,6 +77,16 @@ type Workers struct {
 	// Handlers are the Go handlers of subscribers that have no target, by subscriber name.
 	Handlers map[string]workers.Handler
 	// Grace bounds how long events under way may go on after the end was asked for.
+	Grace time.Duration
+}
+
+// Notifications configures the forwarding of the notification service to the sources that have a
+// notifications block.
+type Notifications struct {
+	// ForwardTo is the base URL of the ingress, to which the path of a source is added; "" is the one of
+	// this process, or else port 8080 of this machine.
+	ForwardTo string
+	// Grace bounds how long what has arrived may take after the end was asked for.
 	Grace time.Duration
 }
 

@@ -66,10 +66,8 @@ func (k *keyrings) Update(sources []mesh.Source) error {
 	defer k.mu.Unlock()
 	next := make(map[string]*ring, len(sources))
 	for _, s := range sources {
-		if s.Verification.JWKSURL != "" {
-			continue // its keys are the issuer's
-		}
-		if before := k.rings[s.Name]; before != nil && sameKeys(before.source, s) {
+		before := k.rings[s.Name]
+		if before != nil && before.serves(s) {
 			before.Refresh()
 			next[s.Name] = before
 			continue
@@ -78,11 +76,14 @@ func (k *keyrings) Update(sources []mesh.Source) error {
 		if err != nil {
 			return fmt.Errorf("source %s: %w", s.Name, err)
 		}
-		ring := &ring{source: s}
-		if ring.Keyring, err = keyring.New(options); err != nil {
+		one := &ring{source: s}
+		if one.Keyring, err = keyring.New(options); err != nil {
 			return fmt.Errorf("source %s: %w", s.Name, err)
 		}
-		next[s.Name] = ring
+		if before != nil {
+			one.TakeOver(before.Keyring, sameSecrets(before.source, s), sameService(before.source, s))
+		}
+		next[s.Name] = one
 	}
 	for name, r := range k.rings {
 		if next[name] != r && r.stop != nil {
@@ -101,12 +102,20 @@ func (k *keyrings) Update(sources []mesh.Source) error {
 	return nil
 }
 
-// sameKeys reports whether the keys of a source come from the same places as before.
-func sameKeys(before, now mesh.Source) bool {
-	return before.Secret == now.Secret && reflect.DeepEqual(before.Secrets, now.Secrets) &&
-		reflect.DeepEqual(before.Verification, now.Verification) && *before.KeyOverlap == *now.KeyOverlap &&
-		reflect.DeepEqual(before.API, now.API) && before.FetchesKeys() == now.FetchesKeys() &&
-		(!now.FetchesKeys() || before.Subscription.Name == now.Subscription.Name)
+// serves reports whether the keyring can go on as it is for a source as it is now.
+func (r *ring) serves(now mesh.Source) bool {
+	return sameSecrets(r.source, now) && sameService(r.source, now) && *r.source.KeyOverlap == *now.KeyOverlap &&
+		reflect.DeepEqual(r.source.Verification, now.Verification)
+}
+
+// sameSecrets and sameService report whether the keys of a source come from the same places as before.
+func sameSecrets(before, now mesh.Source) bool {
+	return before.Secret == now.Secret && reflect.DeepEqual(before.Secrets, now.Secrets)
+}
+
+func sameService(before, now mesh.Source) bool {
+	return before.Verification.JWKSURL == now.Verification.JWKSURL && before.FetchesKeys() == now.FetchesKeys() &&
+		(!now.FetchesKeys() || reflect.DeepEqual(before.API, now.API) && before.Subscription.Name == now.Subscription.Name)
 }
 
 func (k *keyrings) options(s mesh.Source) (keyring.Options, error) {
@@ -117,7 +126,13 @@ func (k *keyrings) options(s mesh.Source) (keyring.Options, error) {
 	if s.Secret != "" || len(s.Secrets) > 0 {
 		o.Local = func() ([]string, error) { return s.ResolveSecrets(k.lookup) }
 	}
-	if !s.FetchesKeys() {
+	switch {
+	case s.Verification.JWKSURL != "":
+		o.Fetch = func(ctx context.Context) ([]string, error) {
+			return genesys.FetchIssuerKeys(ctx, s.Verification.JWKSURL)
+		}
+		return o, nil
+	case !s.FetchesKeys():
 		return o, nil
 	}
 	client, err := CloudClient(*s.API, k.lookup, k.agent)
@@ -133,9 +148,6 @@ func (k *keyrings) options(s mesh.Source) (keyring.Options, error) {
 
 // verifier has the verifier of a source that Update was told of.
 func (k *keyrings) verifier(s mesh.Source) (ingress.Verifier, error) {
-	if s.Verification.JWKSURL != "" {
-		return ingress.NewVerifier(s, nil)
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r := k.rings[s.Name]; r != nil {

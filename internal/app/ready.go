@@ -32,6 +32,9 @@ func (r *readiness) check() error {
 
 // ready tells why the process can't do its work now.
 func (a *app) ready() error {
+	if a.js == nil {
+		return a.bridges.ready() // it does nothing else
+	}
 	if !a.js.Conn().IsConnected() {
 		return errors.New("NATS is out of reach")
 	}

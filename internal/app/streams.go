@@ -172,7 +172,15 @@ func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 		if err := a.keyrings.Update(t.Sources); err != nil {
 			return err
 		}
+		if err := a.watchers.Update(t.Sources); err != nil {
+			return err
+		}
 		if err := a.ingress.Update(t.Sources); err != nil {
+			return err
+		}
+	}
+	if a.bridges != nil {
+		if err := a.bridges.Update(t.Sources); err != nil {
 			return err
 		}
 	}
@@ -185,6 +193,9 @@ func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 // hasStreams finds what t stores and the server would not take: to switch to it would answer 503
 // where events are stored now.
 func (a *app) hasStreams(ctx context.Context, t *mesh.Topology) error {
+	if a.js == nil {
+		return nil // nothing is stored here
+	}
 	for _, s := range t.Streams {
 		stream, err := a.js.Stream(ctx, s.Name)
 		if err != nil {

@@ -118,11 +118,11 @@ func (p *program) simulation(t *mesh.Topology, perSecond float64) (*app.Simulati
 		if s.Preset != genesysPreset || s.FetchesKeys() {
 			continue
 		}
-		keys, err := s.ResolveSecrets(p.LookupEnv)
+		key, err := s.SigningKey(p.LookupEnv)
 		if err != nil {
 			return nil, err
 		}
-		return &app.Simulation{Rate: perSecond, Path: s.Path, Secret: keys[0], Faults: usualFaults()}, nil
+		return &app.Simulation{Rate: perSecond, Path: s.Path, Secret: key, Faults: usualFaults()}, nil
 	}
 	return nil, fmt.Errorf("--simulate needs a source with the preset %q and a secret of its own", genesysPreset)
 }

@@ -109,7 +109,7 @@ func judgeSubscription(check string, have cloud.Subscription, want mesh.Subscrip
 	changes := subscriptionChanges(&have, wantedSubscription(want))
 	switch {
 	case len(have.Keys()) == 0:
-		return broken(check, errors.New("Genesys Cloud tells no key of it"), "verify with a secret of the source's own")
+		return broken(check, errors.New("it comes without a key"), "verify with a secret of the source's own")
 	case len(changes) > 0:
 		return doubtful(check, "differs from streams.json: "+strings.Join(changes, "; "), "run genmesh genesys subscriptions sync")
 	case !have.Active:

@@ -104,14 +104,11 @@ func (p *program) sourceKey(cmd *cobra.Command, f *sendFlags, source mesh.Source
 	if isLoopback(f.url) {
 		lookup, _ = withDevSecret(p.LookupEnv)
 	}
-	keys, err := source.ResolveSecrets(lookup)
+	key, err := source.SigningKey(lookup)
 	if err != nil {
 		return "", fmt.Errorf("%w; name the variable that holds a key with --secret-env", err)
 	}
-	if len(keys) == 0 {
-		return "", fmt.Errorf("the keys of source %s are those of its subscription; name a variable that holds one with --secret-env", source.Name)
-	}
-	return keys[0], nil
+	return key, nil
 }
 
 // presetSample is the sample delivery of a preset in one line; nil for what is no preset.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"net/url"
 	"slices"
 	"time"
 
@@ -10,10 +11,18 @@ import (
 	"github.com/genmesh/genmesh/internal/app"
 )
 
-const serveHelp = `Run the webhook server, the workers, or both against a NATS cluster.
+const serveHelp = `Run the webhook server, the workers, or both against a NATS cluster, and the bridge from the
+notification service.
 
-ingress takes webhooks in and workers hand events to the subscribers; without either, both run.
-Start as many processes of each kind as you like: the workers of one subscriber share its events.
+ingress takes webhooks in and workers hand events to the subscribers; without a part named, these two
+run. Start as many processes of each kind as you like: the workers of one subscriber share its events.
+
+notifications listens to the topics of each source that has a notifications block and posts what comes
+to the webhook of the source, signed with its first secret. This is best effort: Genesys Cloud keeps
+nothing for a socket that is away and repeats nothing, so what happens while there is none is lost, and
+what can't be forwarded waits in memory only. What must not be lost comes by a webhook. A process that
+runs this part alone needs no NATS. Of two processes with the same sources both forward, and the ingress
+drops what it has.
 
 Streams and consumers are made by genmesh apply. Until they exist, workers wait for them and
 webhooks are answered 503. With --apply the process makes them itself, at the start and after each
@@ -25,32 +34,35 @@ signal ends it at once.`
 
 const serveExample = `  genmesh serve --server nats://n1:4222,nats://n2:4222 --creds mesh.creds
   genmesh serve ingress --http :8443 --tls-cert cert.pem --tls-key key.pem
-  genmesh serve workers`
+  genmesh serve workers
+  genmesh serve notifications --forward-to https://mesh.example.com`
 
 // The parts of a process that serve can run.
 const (
-	partIngress = "ingress"
-	partWorkers = "workers"
+	partIngress       = "ingress"
+	partWorkers       = "workers"
+	partNotifications = "notifications"
 )
 
 type serveFlags struct {
-	cluster clusterFlags
-	http    string
-	tlsCert string
-	tlsKey  string
-	console string
-	apply   bool
-	grace   time.Duration
+	cluster   clusterFlags
+	http      string
+	tlsCert   string
+	tlsKey    string
+	forwardTo string
+	console   string
+	apply     bool
+	grace     time.Duration
 }
 
 func newServe(p *program) *cobra.Command {
 	f := new(serveFlags)
 	cmd := &cobra.Command{
-		Use:       "serve [ingress] [workers]",
-		Short:     "Run ingress, workers or both against a cluster",
+		Use:       "serve [ingress] [workers] [notifications]",
+		Short:     "Run ingress, workers or both against a cluster, or the notification bridge",
 		Long:      serveHelp,
 		Example:   serveExample,
-		ValidArgs: []string{partIngress, partWorkers},
+		ValidArgs: []string{partIngress, partWorkers, partNotifications},
 		Args:      cobra.OnlyValidArgs,
 		RunE:      func(cmd *cobra.Command, parts []string) error { return p.serve(cmd, f, parts) },
 	}
@@ -58,6 +70,7 @@ func newServe(p *program) *cobra.Command {
 	cmd.Flags().StringVar(&f.http, "http", ":8080", "`ADDRESS` for webhooks")
 	cmd.Flags().StringVar(&f.tlsCert, "tls-cert", "", "the webhook server's certificate, a PEM `FILE`; it may change while the process runs")
 	cmd.Flags().StringVar(&f.tlsKey, "tls-key", "", "its key, a PEM `FILE`")
+	cmd.Flags().StringVar(&f.forwardTo, "forward-to", "", "base `URL` of the ingress that takes notifications, https but on this machine (default: the ingress of this process, or http://127.0.0.1:8080)")
 	cmd.Flags().StringVar(&f.console, "console", "127.0.0.1:8090", "`ADDRESS` for metrics and health, which asks nobody who they are; \"\" serves none")
 	cmd.Flags().BoolVar(&f.apply, "apply", false, "make streams and consumers as streams.json says")
 	cmd.Flags().DurationVar(&f.grace, "grace", 15*time.Second, "how long what is under way may take after the end was asked for")
@@ -109,5 +122,40 @@ func (f *serveFlags) parts(config *app.Config, parts []string) error {
 	if len(parts) == 0 || slices.Contains(parts, partWorkers) {
 		config.Workers = &app.Workers{Grace: f.grace}
 	}
+	if err := f.notifications(config, slices.Contains(parts, partNotifications)); err != nil {
+		return err
+	}
 	return checkListen(listen...)
+}
+
+// notifications fills in where they are forwarded to, if they shall be.
+func (f *serveFlags) notifications(config *app.Config, wanted bool) error {
+	if !wanted {
+		return nil
+	}
+	if f.forwardTo == "" && config.Ingress != nil && f.tlsCert != "" {
+		return errors.New("--forward-to is missing: an https URL with the name that --tls-cert is for")
+	}
+	if err := checkForwardTo(f.forwardTo); err != nil {
+		return err
+	}
+	config.Notifications = &app.Notifications{ForwardTo: f.forwardTo, Grace: f.grace}
+	return nil
+}
+
+// checkForwardTo wants https, but on this machine: events and keys go there.
+func checkForwardTo(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("--forward-to is no base URL such as https://mesh.example.com")
+	case u.User != nil:
+		return errors.New("--forward-to has a user or a password: the source's secret is what proves where events come from")
+	case u.Scheme == "http" && !isLoopback(text):
+		return errors.New("--forward-to is not https: anybody on the way could read the events; http is only for this machine")
+	}
+	return nil
 }

@@ -21,8 +21,9 @@ once, with retries after a 5xx, a 429 or no answer, and with whatever else the f
 
 The events go to --target, and to whoever subscribes over the API at --addr: OAuth at
 /oauth/token (client id and secret "simulator"), subscriptions at
-/api/v2/eventstreams/subscriptions. Under /simulator the running simulator is steered: faults, rate,
-rotate, schema, summary, ledger; PUT and POST take JSON.
+/api/v2/eventstreams/subscriptions, notification channels at /api/v2/notifications/channels. Under
+/simulator the running simulator is steered and asked: faults, rate, rotate, schema, summary, ledger,
+channels, channels/expire, sockets/drop, sockets/announce; PUT and POST take JSON.
 
 At the end there is a summary, and the exit code is 1 if a delivery ended as it should not: a good
 one refused or lost, a bad one taken.`
