@@ -79,7 +79,18 @@ func (d *decoder) applyPreset(source *node, name string, at int64, path string, 
 		d.add(at, path, fmt.Sprintf("the preset %q is no JSON object", name), "")
 		return
 	}
+	if method := source.verificationMethod(); method != "" && method != defaults.verificationMethod() {
+		defaults.remove("verification") // what one method needs, another does not know
+	}
 	source.merge(defaults, at)
+}
+
+// verificationMethod is that of a source as it is written; "" if it names none.
+func (n *node) verificationMethod() string {
+	if method := n.member("verification").member("method"); method != nil {
+		return method.text
+	}
+	return ""
 }
 
 // The defaults of sources and subscribers; topology.go says what they are for.

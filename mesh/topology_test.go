@@ -101,6 +101,7 @@ func goodFiles(t testing.TB) map[string]string {
 			inSource, inSource+`"dedupe_key": "{source}:{interaction}",`),
 		"two sources, one of them with a plain key": editedFile(t, `"subjects": ["genesys.>"]`, `"subjects": ["genesys.>", "genesys2.>"]`,
 			`"sources": [`, `"sources": [`+strings.Replace(genesysAgain, `"subject"`, `"dedupe_key": "{source}:{id}", "subject"`, 1)),
+		"another method than the preset's": editedFile(t, inSource, inSource+`"verification": {"method": "basic"},`),
 		"everything of a source": editedFile(t, inSource, inSource+`"rate_limit": "500/s", "max_event_age": "1d12h", "repeat": "drop",
 			"max_body_bytes": 983040, "max_in_flight": 1, "identity": {"organization": "org.0.id"},`),
 		"notifications": editedFile(t, inSource, inSource+inAPI+`"notifications": {"topics": ["v2.users.a.conversations", "v2.users.b.conversations"]},`),

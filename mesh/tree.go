@@ -40,6 +40,10 @@ func (n *node) member(name string) *node {
 	return nil
 }
 
+func (n *node) remove(name string) {
+	n.members = slices.DeleteFunc(n.members, func(m member) bool { return m.name == name })
+}
+
 // The kinds of JSON values.
 const (
 	kindNull   = jsontext.Kind('n')

@@ -15,7 +15,7 @@ import (
 const presetsHelp = `List the presets of sources, or explain one.
 
 A source with a "preset" gets every field that it leaves out from it, objects field by field: so any
-of them can be changed by writing it.`
+of them can be changed by writing it. A verification by another method begins anew.`
 
 func newPresets(p *program) *cobra.Command {
 	cmd := &cobra.Command{
