@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -16,96 +15,44 @@ import (
 	"github.com/genmesh/genmesh/mesh"
 )
 
-// keyrings are the keys of all sources. A source whose keys come from where they came from before keeps
-// its keyring over a reload, and with it the previous keys.
+// keyrings are the keys of all sources. Keys that come from where they came from before go on over a
+// reload, previous ones among them.
 type keyrings struct {
+	perSource[*keyring.Keyring]
 	lookup  func(string) (string, bool)
 	agent   string
 	log     logrus.FieldLogger
 	metrics *keyring.Metrics
-
-	mu      sync.Mutex
-	rings   map[string]*ring // by source
-	running context.Context  // nil while Run does not
-	ended   sync.WaitGroup
-}
-
-// ring is the keyring of one source and what it was made of.
-type ring struct {
-	*keyring.Keyring
-	source mesh.Source
-	stop   context.CancelFunc // nil if it does not run
-}
-
-// Run keeps the keys up to date until ctx ends.
-func (k *keyrings) Run(ctx context.Context) error {
-	k.mu.Lock()
-	k.running = ctx
-	for _, r := range k.rings {
-		k.start(r)
-	}
-	k.mu.Unlock()
-	<-ctx.Done()
-	k.mu.Lock()
-	k.running = nil
-	k.mu.Unlock()
-	k.ended.Wait()
-	return nil
-}
-
-// start runs a keyring; the caller holds the lock.
-func (k *keyrings) start(r *ring) {
-	ctx, cancel := context.WithCancel(k.running)
-	r.stop = cancel
-	k.ended.Go(func() { _ = r.Keyring.Run(ctx) }) // it has no error of its own
 }
 
 // Update makes the keyrings what the sources say; if it fails, nothing changed.
 func (k *keyrings) Update(sources []mesh.Source) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	next := make(map[string]*ring, len(sources))
-	for _, s := range sources {
-		before := k.rings[s.Name]
-		if before != nil && before.serves(s) {
-			before.Refresh()
-			next[s.Name] = before
-			continue
-		}
-		options, err := k.options(s)
-		if err != nil {
-			return fmt.Errorf("source %s: %w", s.Name, err)
-		}
-		one := &ring{source: s}
-		if one.Keyring, err = keyring.New(options); err != nil {
-			return fmt.Errorf("source %s: %w", s.Name, err)
-		}
-		if before != nil {
-			one.TakeOver(before.Keyring, sameSecrets(before.source, s), sameService(before.source, s))
-		}
-		next[s.Name] = one
-	}
-	for name, r := range k.rings {
-		if next[name] != r && r.stop != nil {
-			r.stop()
-		}
-		if next[name] == nil {
-			k.metrics.Forget(name)
-		}
-	}
-	for name, r := range next {
-		if k.rings[name] != r && k.running != nil {
-			k.start(r)
-		}
-	}
-	k.rings = next
-	return nil
+	return k.update(sources, k.keyring, k.metrics.Forget)
 }
 
-// serves reports whether the keyring can go on as it is for a source as it is now.
-func (r *ring) serves(now mesh.Source) bool {
-	return sameSecrets(r.source, now) && sameService(r.source, now) && *r.source.KeyOverlap == *now.KeyOverlap &&
-		reflect.DeepEqual(r.source.Verification, now.Verification)
+func (k *keyrings) keyring(s mesh.Source, before *sourcePart[*keyring.Keyring]) (*keyring.Keyring, error) {
+	if before != nil && sameKeys(before.source, s) {
+		before.part.Refresh()
+		return before.part, nil
+	}
+	options, err := k.options(s)
+	if err != nil {
+		return nil, err
+	}
+	made, err := keyring.New(options)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil {
+		made.TakeOver(before.part, sameSecrets(before.source, s), sameService(before.source, s))
+	}
+	return made, nil
+}
+
+// sameKeys reports whether a keyring can go on as it is.
+func sameKeys(before, now mesh.Source) bool {
+	return sameSecrets(before, now) && sameService(before, now) && *before.KeyOverlap == *now.KeyOverlap &&
+		reflect.DeepEqual(before.Verification, now.Verification)
 }
 
 // sameSecrets and sameService report whether the keys of a source come from the same places as before.
@@ -148,10 +95,8 @@ func (k *keyrings) options(s mesh.Source) (keyring.Options, error) {
 
 // verifier has the verifier of a source that Update was told of.
 func (k *keyrings) verifier(s mesh.Source) (ingress.Verifier, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if r := k.rings[s.Name]; r != nil {
-		return r, nil
+	if one, ok := k.of(s.Name); ok {
+		return one, nil
 	}
 	return nil, fmt.Errorf("source %s has no keys yet", s.Name)
 }

@@ -2,9 +2,7 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"reflect"
-	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sirupsen/logrus"
@@ -14,81 +12,31 @@ import (
 	"github.com/genmesh/genmesh/mesh"
 )
 
-// watchers notice when the events of the sources begin to look different. A source that reads its
-// events as before keeps its watcher over a reload.
+// watchers notice when the events of the sources begin to look different.
 type watchers struct {
+	perSource[*schema.Watcher]
 	js      jetstream.JetStream
 	log     logrus.FieldLogger
 	metrics *schema.Metrics
-
-	mu       sync.Mutex
-	bySource map[string]*watcher
-	running  context.Context // nil while Run does not
-	ended    sync.WaitGroup
-}
-
-type watcher struct {
-	*schema.Watcher
-	source mesh.Source
-	stop   context.CancelFunc // nil if it does not run
 }
 
 // learnedEvents is from how many stored events a starting watcher learns.
 const learnedEvents = 2000
 
-// Run looks at events until ctx ends.
-func (w *watchers) Run(ctx context.Context) error {
-	w.mu.Lock()
-	w.running = ctx
-	for _, one := range w.bySource {
-		w.start(one)
-	}
-	w.mu.Unlock()
-	<-ctx.Done()
-	w.mu.Lock()
-	w.running = nil
-	w.mu.Unlock()
-	w.ended.Wait()
-	return nil
-}
-
-// start runs a watcher; the caller holds the lock.
-func (w *watchers) start(one *watcher) {
-	ctx, cancel := context.WithCancel(w.running)
-	one.stop = cancel
-	w.ended.Go(func() { _ = one.Watcher.Run(ctx) }) // it has no error of its own
-}
-
 // Update makes the watchers those of the sources; if it fails, nothing changed.
 func (w *watchers) Update(sources []mesh.Source) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	next := make(map[string]*watcher, len(sources))
-	for _, s := range sources {
-		if before := w.bySource[s.Name]; before != nil && readsAlike(before.source, s) {
-			next[s.Name] = before
-			continue
-		}
-		reader, err := ingress.NewReader(s)
-		if err != nil {
-			return fmt.Errorf("source %s: %w", s.Name, err)
-		}
-		next[s.Name] = &watcher{source: s, Watcher: schema.NewWatcher(schema.WatcherOptions{
-			Source: s.Name, Logger: w.log, Metrics: w.metrics, Learn: w.learner(s, reader),
-		})}
+	return w.update(sources, w.watcher, func(string) {})
+}
+
+func (w *watchers) watcher(s mesh.Source, before *sourcePart[*schema.Watcher]) (*schema.Watcher, error) {
+	if before != nil && readsAlike(before.source, s) {
+		return before.part, nil
 	}
-	for name, one := range w.bySource {
-		if next[name] != one && one.stop != nil {
-			one.stop()
-		}
+	reader, err := ingress.NewReader(s)
+	if err != nil {
+		return nil, err
 	}
-	for name, one := range next {
-		if w.bySource[name] != one && w.running != nil {
-			w.start(one)
-		}
-	}
-	w.bySource = next
-	return nil
+	return schema.NewWatcher(schema.WatcherOptions{Source: s.Name, Logger: w.log, Metrics: w.metrics, Learn: w.learner(s, reader)}), nil
 }
 
 // readsAlike reports whether two sources find the same content and type in the same event.
@@ -115,7 +63,6 @@ func (w *watchers) learner(s mesh.Source, reader *ingress.Reader) func(context.C
 
 // observer is that of a source that Update was told of.
 func (w *watchers) observer(source string) ingress.Observer {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.bySource[source]
+	one, _ := w.of(source)
+	return one
 }
