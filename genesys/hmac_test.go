@@ -2,11 +2,16 @@ package genesys_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash"
 	"net/http"
 	"os"
 	"strings"
@@ -125,6 +130,113 @@ func TestVerifierNeedsRealSecrets(t *testing.T) {
 			assert.NotContains(t, err.Error(), "good", "an error never shows a secret")
 		})
 	}
+}
+
+func TestPrefixOfASignature(t *testing.T) {
+	body := []byte("{}")
+	good := genesys.Sign("key", body)
+	v, err := genesys.NewVerifier(genesys.Verification{Header: "X-Sig", Prefix: "v0="}, []string{"key"})
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		text string
+		want error
+	}{
+		"the prefix":         {"v0=" + good, nil},
+		"none":               {good, genesys.ErrSignatureMalformed},
+		"another":            {"v1=" + good, genesys.ErrSignatureMalformed},
+		"that of others":     {"sha256=" + good, genesys.ErrSignatureMalformed},
+		"both":               {"v0=sha256=" + good, genesys.ErrSignatureMalformed},
+		"in capitals":        {"V0=" + good, genesys.ErrSignatureMalformed},
+		"twice":              {"v0=v0=" + good, genesys.ErrSignatureMalformed},
+		"after a blank":      {" v0=" + good, genesys.ErrSignatureMalformed},
+		"after a signature":  {good + "v0=", genesys.ErrSignatureMalformed},
+		"of another's bytes": {"v0=" + genesys.Sign("other", body), genesys.ErrSignatureMismatch},
+	} {
+		d := &genesys.Delivery{Header: http.Header{"X-Sig": {c.text}}, Body: body}
+		assert.ErrorIs(t, v.Verify(t.Context(), d), c.want, name)
+	}
+}
+
+// TestSignedTime: the time is signed as it is written.
+func TestSignedTime(t *testing.T) {
+	v, err := genesys.NewVerifier(genesys.Verification{Header: "X-Sig", Signed: "{timestamp}.{body}", TimestampHeader: "X-Time"}, []string{"key"})
+	require.NoError(t, err)
+	seconds, millis := fmt.Sprint(now.Unix()), fmt.Sprint(now.UnixMilli())
+	for name, c := range map[string]struct {
+		signed string
+		lines  []string
+		want   error
+	}{
+		"seconds":                           {seconds, []string{seconds}, nil},
+		"milliseconds":                      {millis, []string{millis}, nil},
+		"RFC 3339":                          {"2026-01-01T01:00:00.5+01:00", []string{"2026-01-01T01:00:00.5+01:00"}, nil},
+		"four minutes early":                {"2025-12-31T23:56:00Z", []string{"2025-12-31T23:56:00Z"}, nil},
+		"six minutes early":                 {"2025-12-31T23:54:00Z", []string{"2025-12-31T23:54:00Z"}, genesys.ErrSignatureExpired},
+		"six minutes late":                  {"2026-01-01T00:06:00Z", []string{"2026-01-01T00:06:00Z"}, genesys.ErrSignatureExpired},
+		"the same time written differently": {seconds, []string{millis}, genesys.ErrSignatureMismatch},
+		"none":                              {seconds, nil, genesys.ErrSignatureMissing},
+		"two lines, the first right":        {seconds, []string{seconds, "0"}, genesys.ErrSignatureSeveral},
+		"two lines, the second right":       {seconds, []string{"0", seconds}, genesys.ErrSignatureSeveral},
+		"two lines, both right":             {seconds, []string{seconds, seconds}, genesys.ErrSignatureSeveral},
+		"empty":                             {"", []string{""}, genesys.ErrSignatureMalformed},
+		"before 1970":                       {"-1", []string{"-1"}, genesys.ErrSignatureMalformed},
+		"in words":                          {"now", []string{"now"}, genesys.ErrSignatureMalformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := []byte("{}")
+			d := &genesys.Delivery{Body: body, Received: now, Header: http.Header{
+				"X-Sig": {genesys.Sign("key", append([]byte(c.signed+"."), body...))}, "X-Time": c.lines,
+			}}
+			assert.ErrorIs(t, v.Verify(t.Context(), d), c.want)
+		})
+	}
+}
+
+// TestBase64Signature: only the text that encodes the bytes is a signature, so that nobody can make
+// another of it that verifies, too.
+func TestBase64Signature(t *testing.T) {
+	body := []byte(`{"id":"7"}`)
+	for algorithm, hash := range map[string]func() hash.Hash{"sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New} {
+		mac := hmac.New(hash, []byte("key"))
+		mac.Write(body)
+		for encoding, padded := range map[string]*base64.Encoding{"base64": base64.StdEncoding, "base64url": base64.URLEncoding} {
+			v, err := genesys.NewVerifier(genesys.Verification{Header: "X-Sig", Algorithm: algorithm, Encodings: []string{encoding}}, []string{"key"})
+			require.NoError(t, err)
+			good := padded.EncodeToString(mac.Sum(nil))
+			bare := strings.TrimRight(good, "=")
+			padding := good[len(bare):]
+			for name, c := range map[string]struct {
+				text string
+				want error
+			}{
+				"padded":                 {good, nil},
+				"not padded":             {bare, nil},
+				"a loose bit":            {looseBit(bare), genesys.ErrSignatureMalformed},
+				"a loose bit and padded": {looseBit(bare) + padding, genesys.ErrSignatureMalformed},
+				"too much padding":       {good + "=", genesys.ErrSignatureMalformed},
+				"a line break":           {bare + strings.Repeat("\n", len(padding)), genesys.ErrSignatureMalformed},
+				"hex":                    {hex.EncodeToString(mac.Sum(nil)), genesys.ErrSignatureMalformed},
+				"another first letter":   {otherFirst(good), genesys.ErrSignatureMismatch},
+			} {
+				d := &genesys.Delivery{Header: http.Header{"X-Sig": {c.text}}, Body: body}
+				assert.ErrorIs(t, v.Verify(t.Context(), d), c.want, "%s in %s: %s", algorithm, encoding, name)
+			}
+		}
+	}
+}
+
+// looseBit sets a bit at the end of base64, its padding taken off, that stands for nothing.
+func looseBit(text string) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/A"
+	last := len(text) - 1
+	return text[:last] + letters[strings.IndexByte(letters, text[last])+1:][:1]
+}
+
+func otherFirst(text string) string {
+	if text[0] == 'A' {
+		return "B" + text[1:]
+	}
+	return "A" + text[1:]
 }
 
 func TestVerifyConcurrently(t *testing.T) {

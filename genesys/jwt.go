@@ -105,6 +105,8 @@ func tokenError(err error) error {
 		return ErrSignatureMalformed
 	case errors.Is(err, jwt.ErrTokenExpired), errors.Is(err, jwt.ErrTokenNotValidYet):
 		return ErrSignatureExpired
+	case errors.Is(err, jwt.ErrTokenInvalidClaims):
+		return ErrSignatureClaims // its key is known: others would not help
 	}
 	return ErrSignatureMismatch
 }

@@ -17,6 +17,8 @@ const (
 	ErrSignatureMismatch SignatureError = "mismatch"
 	// ErrSignatureExpired: the signed time is further from now than the tolerance.
 	ErrSignatureExpired SignatureError = "expired"
+	// ErrSignatureClaims: the token is a good one, but is not for us, or does not say until when.
+	ErrSignatureClaims SignatureError = "claims"
 	// ErrSignatureUncovered: the signature leaves out what it must cover, such as the body.
 	ErrSignatureUncovered SignatureError = "uncovered"
 )
