@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"context"
-	"fmt"
 	"slices"
 )
 
@@ -18,14 +17,15 @@ const (
 
 // launch sends off what is ready, as far as commits may be under way.
 func (s *streamCommitter) launch(work context.Context) {
-	s.dropAbandoned()
-	for len(s.ready) > 0 && s.flying < s.maxFlying() {
+	s.dropGivenUp()
+	for s.mayLaunch() {
 		batch := s.take()
 		s.flying++
 		go func() {
 			ctx, cancel := context.WithTimeout(work, settleTimeout)
 			defer cancel()
-			s.returned <- s.publish(ctx, batch)
+			s.publish(ctx, batch)
+			s.returned <- batch
 		}()
 	}
 	if len(s.ready) == 0 {
@@ -33,25 +33,36 @@ func (s *streamCommitter) launch(work context.Context) {
 	}
 }
 
-// dropAbandoned lets go of what nobody waits for any more, as when the stream was out of reach for
-// long: the sender was told to try again, and what is stale must not stand before what is new.
-func (s *streamCommitter) dropAbandoned() {
-	if s.flying >= s.maxFlying() || !slices.ContainsFunc(s.ready, (*publication).isAbandoned) {
-		return
+// mayLaunch reports whether the next batch may be under way beside the others. Single publishes that
+// must not overtake each other are not ready at one time, but in the moment after the stream's facts
+// have changed.
+func (s *streamCommitter) mayLaunch() bool {
+	if len(s.ready) == 0 || s.flying >= s.maxFlying() {
+		return false
 	}
-	ready := s.ready
-	s.ready = nil
-	for _, pub := range ready {
-		if !pub.isAbandoned() {
-			s.ready = append(s.ready, pub)
-			continue
-		}
-		pub.err = fmt.Errorf("%w: given up", ErrUnavailable)
-		s.settle(pub) // lets those go on that wait for it
-	}
+	return s.facts.atomic || !slices.ContainsFunc(s.ready[:s.together()], func(pub *publication) bool { return !pub.mayFly() })
 }
 
-func (pub *publication) isAbandoned() bool { return pub.pending.ctx.Err() != nil }
+// dropGivenUp lets go of what nobody waits for any more, as when the stream was out of reach for
+// long: the sender was told to try again, and what is stale must not stand before what is new.
+func (s *streamCommitter) dropGivenUp() {
+	isGivenUp := func(pub *publication) bool { return pub.pending.givenUp() != nil }
+	if s.flying >= s.maxFlying() || !slices.ContainsFunc(s.ready, isGivenUp) {
+		return
+	}
+	var ready, dropped []*publication
+	for _, pub := range s.ready {
+		if pub.err = pub.pending.givenUp(); pub.err != nil {
+			dropped = append(dropped, pub)
+		} else {
+			ready = append(ready, pub)
+		}
+	}
+	s.ready = ready
+	for _, pub := range dropped {
+		s.settle(pub) // lets those go on that wait for it, behind all that is ready
+	}
+}
 
 // maxFlying commits may be under way: one batch, or as many single publishes as the
 // connection takes, for those the server groups itself.
@@ -63,12 +74,12 @@ func (s *streamCommitter) maxFlying() int {
 }
 
 // take cuts the next batch off what is ready. What one delivery brought stays together.
-func (s *streamCommitter) take() []publication {
+func (s *streamCommitter) take() []*publication {
 	limit := 1
 	if s.facts.atomic {
 		limit = maxBatchEvents
 	}
-	var batch []publication
+	var batch []*publication
 	bytes := 0
 	for len(s.ready) > 0 {
 		together := s.together()
@@ -76,8 +87,9 @@ func (s *streamCommitter) take() []publication {
 			break
 		}
 		for i, pub := range s.ready[:together] {
-			batch = append(batch, *pub)
+			batch = append(batch, pub)
 			bytes += len(pub.pending.event.Body)
+			pub.takeOff()
 			s.ready[i] = nil
 		}
 		s.ready = s.ready[together:]
@@ -89,13 +101,17 @@ func (s *streamCommitter) take() []publication {
 // together counts the publications at the head of what is ready that one delivery brought, if the
 // stream can take them as one.
 func (s *streamCommitter) together() int {
-	delivery := s.ready[0].pending.delivery
-	if delivery == nil || !s.facts.batches {
-		return 1
-	}
 	n := 1
-	for n < len(s.ready) && s.ready[n].pending.delivery == delivery {
+	if !s.facts.batches {
+		return n
+	}
+	for n < len(s.ready) && s.ready[n].isWith(s.ready[0]) {
 		n++
 	}
 	return n
+}
+
+// isWith reports whether one delivery brought both.
+func (pub *publication) isWith(other *publication) bool {
+	return pub.pending.delivery != nil && pub.pending.delivery == other.pending.delivery
 }

@@ -119,27 +119,45 @@ func (c *Committer) Commit(ctx context.Context, e Event) (Receipt, error) {
 	return receipts[0], nil
 }
 
-// CommitAll is Commit for the events of one delivery, all of one source, in order. They go out in
-// one atomic batch where the stream takes those, as far as they are neither duplicates nor wait
-// for another of their key; at most MaxEventsAtOnce. After an error some may be stored: commit all
-// of them again.
+// CommitAll is Commit for the events of one delivery, all of one source; at most MaxEventsAtOnce. They
+// go out in one atomic batch where the stream takes those, as far as they are neither duplicates nor
+// wait for another of their key or interaction.
+//
+// They are stored in their order, whatever happens on the way: none before one that stands before it is
+// known to be stored. So it is, too, for the events of one interaction over all calls, in the order in
+// which the calls came. Different deliveries of different interactions don't wait for each other.
+//
+// After ErrUnavailable the beginning of the delivery may be stored, and nothing behind a gap: commit all
+// of it again. An event that fails with ErrTooLarge is left out, and the others go on.
+//
+// That is one process's order. What another process stores may come in between, also between the events
+// of one delivery that was not one batch; and an event that the other has stored already keeps its place.
 func (c *Committer) CommitAll(ctx context.Context, events []Event) ([]Receipt, error) {
+	group, stream, err := c.group(ctx, events)
+	if err != nil {
+		return nil, err
+	}
+	return stream.commit(ctx, group)
+}
+
+// group makes the events of one delivery ready for the stream of their source.
+func (c *Committer) group(ctx context.Context, events []Event) ([]pending, *streamCommitter, error) {
 	if len(events) == 0 || len(events) > MaxEventsAtOnce {
-		return nil, fmt.Errorf("%d events at once; 1 to %d are allowed", len(events), MaxEventsAtOnce)
+		return nil, nil, fmt.Errorf("%d events at once; 1 to %d are allowed", len(events), MaxEventsAtOnce)
 	}
 	source := c.routes.Load().sources[events[0].Source]
 	if source == nil {
-		return nil, fmt.Errorf("source %s is not in streams.json", events[0].Source)
+		return nil, nil, fmt.Errorf("source %s is not in streams.json", events[0].Source)
 	}
 	group := make([]pending, len(events))
 	for i, e := range events {
 		if e.Source != source.Name {
-			return nil, fmt.Errorf("events of the sources %s and %s at once", source.Name, e.Source)
+			return nil, nil, fmt.Errorf("events of the sources %s and %s at once", source.Name, e.Source)
 		}
 		source.address(&e)
 		group[i] = newPending(ctx, e, source.Repeat)
 	}
-	return c.stream(source.Stream).commit(ctx, group)
+	return group, c.stream(source.Stream), nil
 }
 
 // MaxEventsAtOnce bounds the events of one delivery, far below what an atomic batch may hold.
@@ -148,8 +166,12 @@ const MaxEventsAtOnce = 256
 // quarantinePrefix begins the subjects of quarantined events.
 const quarantinePrefix = "quarantine."
 
+// repeatRestore goes for what is in quarantine: it is stored again if what was stored of it is no more.
+const repeatRestore Repeat = "restore"
+
 // Quarantine stores an event that can't go on its way, with the reason, as durably as Commit.
-// The same body of one source is kept once in the quarantine stream's duplicate window.
+// The same body of one source is kept once in the quarantine stream's duplicate window, as long as it
+// is there: after a discard or a release it is kept again. So a receipt always names what is kept.
 func (c *Committer) Quarantine(ctx context.Context, e Event, reason string) (Receipt, error) {
 	sum := sha256.Sum256(e.Body)
 	e.Reason = reason
@@ -158,7 +180,7 @@ func (c *Committer) Quarantine(ctx context.Context, e Event, reason string) (Rec
 	e.Key = e.Source + ":" + hex.EncodeToString(sum[:])
 	e.Subject = quarantinePrefix + Token(e.Source) + "." + Token(reason)
 	e.Stream = c.routes.Load().quarantine
-	receipts, err := c.stream(e.Stream).commit(ctx, []pending{newPending(ctx, e, RepeatDrop)})
+	receipts, err := c.stream(e.Stream).commit(ctx, []pending{newPending(ctx, e, repeatRestore)})
 	if err != nil {
 		return Receipt{}, err
 	}

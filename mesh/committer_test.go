@@ -377,6 +377,65 @@ func TestQuarantineKeepsBodyAndReasonOnce(t *testing.T) {
 	assert.Equal(t, "quarantine.genesys.unreadable=20JSON", stored.Subject)
 }
 
+// What was released or discarded is no answer to the same body that comes in again: "quarantined" is
+// said of what is kept.
+func TestBodyThatLeftQuarantineIsKeptAgain(t *testing.T) {
+	s := meshtest.Start(t)
+	c := newCommits(t, s)
+	topology := meshtest.Topology(t, committerTopology)
+	other := startCommits(t, s.JetStream(), topology)
+	quarantine, err := mesh.NewQuarantine(c.js, topology)
+	require.NoError(t, err)
+	e := mesh.Event{Source: "genesys", Body: []byte("{not json")}
+	for range 3 {
+		var all sync.WaitGroup
+		receipts := make([]mesh.Receipt, 20)
+		for i := range receipts {
+			all.Go(func() {
+				from := []*commits{c, other}[i%2]
+				r, err := from.Quarantine(t.Context(), e, "invalid_json")
+				assert.NoError(t, err)
+				receipts[i] = r
+			})
+		}
+		all.Wait()
+
+		accepted := 0
+		for _, r := range receipts {
+			assert.Equal(t, receipts[0].Sequence, r.Sequence, "repeats still collapse")
+			if !r.Duplicate {
+				accepted++
+			}
+		}
+		assert.Equal(t, 1, accepted)
+		require.EqualValues(t, 1, c.stored("QUARANTINE"))
+		kept, err := quarantine.Get(t.Context(), receipts[0].Sequence)
+		require.NoError(t, err)
+		assert.Equal(t, e.Body, kept.Body)
+		require.NoError(t, quarantine.Discard(t.Context(), kept.Number))
+	}
+	assert.Zero(t, c.stored("QUARANTINE"))
+}
+
+// An erased event stays erased: its redelivery is a duplicate as before, also for a process that has
+// not seen it, unless it was the one that gave its key its id.
+func TestErasedEventIsNotStoredAgain(t *testing.T) {
+	s := meshtest.Start(t)
+	c := newCommits(t, s)
+	connected, held := event("42", "connected"), event("42", "held")
+	c.commit(connected)
+	second := c.commit(held)
+	stream, err := c.js.Stream(t.Context(), "INTERACTIONS")
+	require.NoError(t, err)
+	require.NoError(t, stream.DeleteMsg(t.Context(), second.Sequence))
+
+	fresh := startCommits(t, s.JetStream(), meshtest.Topology(t, committerTopology))
+	assert.Equal(t, mesh.Receipt{Stream: "INTERACTIONS", Sequence: second.Sequence, MsgID: second.MsgID, Duplicate: true}, fresh.commit(held))
+	require.NoError(t, stream.DeleteMsg(t.Context(), 1))
+	assert.True(t, c.commit(connected).Duplicate)
+	assert.Zero(t, c.stored("INTERACTIONS"))
+}
+
 func TestStreamMadeAgainHasForgotten(t *testing.T) {
 	s := meshtest.Start(t)
 	c := newCommits(t, s)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ type Event struct {
 	// was wrong, without any value of the event's.
 	Reason string
 	Detail string
+	// CutFrom is the number in quarantine of the delivery that the event was cut out of, when the
+	// rest of it was released; 0 elsewhere.
+	CutFrom uint64
 
 	// Subject is where the event is published; see Source.Subject.
 	Subject string
@@ -82,6 +86,7 @@ const (
 	HeaderDeliveryType = "Genmesh-Delivery-Type"
 	HeaderReason       = "Genmesh-Reason"
 	HeaderDetail       = "Genmesh-Detail"
+	HeaderCutFrom      = "Genmesh-Cut-From"
 	HeaderTraceParent  = "traceparent"
 	HeaderTraceState   = "tracestate"
 )
@@ -121,6 +126,9 @@ func (e Event) Msg(msgID string) *nats.Msg {
 	}
 	setTime(header, HeaderOccurred, e.Occurred)
 	setTime(header, HeaderReceived, e.Received)
+	if e.CutFrom > 0 {
+		header[HeaderCutFrom] = []string{strconv.FormatUint(e.CutFrom, 10)}
+	}
 	if msgID != "" {
 		header[nats.MsgIdHdr] = []string{msgID}
 	}
@@ -152,6 +160,11 @@ func ParseEvent(subject string, header nats.Header, body []byte) (Event, error) 
 	}
 	if e.Received, err = headerTime(header, HeaderReceived); err != nil {
 		return Event{}, err
+	}
+	if raw := header.Get(HeaderCutFrom); raw != "" {
+		if e.CutFrom, err = strconv.ParseUint(raw, 10, 64); err != nil {
+			return Event{}, fmt.Errorf("%w: header %s: %q is no number", ErrNotEvent, HeaderCutFrom, raw)
+		}
 	}
 	return e, nil
 }

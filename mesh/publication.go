@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,6 +21,7 @@ type publication struct {
 	pending *pending
 	id      string // Nats-Msg-Id
 	first   bool   // it was sent off to ask for the key's own id
+	flies   bool
 	asked   time.Time
 
 	sequence  uint64
@@ -47,49 +50,116 @@ const (
 	retryWait       = 20 * time.Millisecond
 )
 
-// publish brings every event of a batch to its end and returns the batch.
-func (s *streamCommitter) publish(ctx context.Context, batch []publication) []publication {
-	if len(batch) == 1 {
-		s.publishOne(ctx, &batch[0])
-		return batch
+// publish brings every event of a batch to its end. What stands in one line is stored in the order of
+// the batch, and never past an event of the same delivery that could not be stored: so of a delivery
+// whose sender is told to come again, the stream has the beginning and nothing behind a gap.
+//
+// Another process may store between any two of them what it was sent itself, be it the same delivery:
+// each event then lies where the first of the two put it. As each process goes on to the next event
+// only when it knows the one before to be stored, deliveries that hold the same events in the same order
+// keep it over all processes. Between deliveries that two processes get at one time there is no order.
+func (s *streamCommitter) publish(ctx context.Context, batch []*publication) {
+	if batch = goingOn(batch); len(batch) <= 1 {
+		s.publishSingly(ctx, batch)
+		return
 	}
 	for {
 		err := s.publishAtomically(ctx, batch)
 		switch {
 		case err == nil:
-			return batch
+			return
 		case isRefusal(err):
 			s.metrics.refused.WithLabelValues(s.stream).Inc()
 			s.divide(ctx, batch)
-			return batch
+			return
 		case !isTransient(err) || !pause(ctx):
-			for i := range batch {
-				batch[i].err = s.failure(err)
+			for _, pub := range batch {
+				pub.fail(s.failure(err))
 			}
-			return batch
+			return
 		}
 	}
 }
 
+// goingOn leaves out those whose delivery has failed.
+func goingOn(batch []*publication) []*publication {
+	if !slices.ContainsFunc(batch, func(pub *publication) bool { return pub.pending.delivery.failure() != nil }) {
+		return batch
+	}
+	var left []*publication
+	for _, pub := range batch {
+		if pub.err = pub.pending.delivery.failure(); pub.err == nil {
+			left = append(left, pub)
+		}
+	}
+	return left
+}
+
 // divide tries the halves of a batch that the server refused whole without saying for which
-// event. One duplicate among 256 then costs a dozen small commits instead of 256 single ones.
-func (s *streamCommitter) divide(ctx context.Context, batch []publication) {
-	if len(batch) > minBatchToHalve {
-		half := len(batch) / 2
-		s.publish(ctx, batch[:half])
-		s.publish(ctx, batch[half:])
+// event, one after the other. One duplicate among 256 then costs a dozen small commits instead of
+// 256 single ones, and the deliveries without one stay whole.
+func (s *streamCommitter) divide(ctx context.Context, batch []*publication) {
+	at, parts := halve(batch)
+	if len(batch) > minBatchToHalve || parts {
+		s.publish(ctx, batch[:at])
+		s.publish(ctx, batch[at:])
 		return
 	}
-	var singles sync.WaitGroup
-	for i := range batch {
-		singles.Go(func() { s.publishOne(ctx, &batch[i]) })
+	s.publishSingly(ctx, batch)
+}
+
+// halve finds where to divide a batch: near the middle, and between two deliveries if there are several.
+// It reports whether that leaves deliveries of several events whole.
+func halve(batch []*publication) (at int, parts bool) {
+	middle := len(batch) / 2
+	at = middle
+	isBetween := func(i int) bool { return i > 0 && i < len(batch) && !batch[i].isWith(batch[i-1]) }
+	for away := 0; away <= middle; away++ {
+		if isBetween(middle - away) {
+			at = middle - away
+			break
+		}
+		if isBetween(middle + away) {
+			at = middle + away
+			break
+		}
 	}
-	singles.Wait()
+	for i := 1; i < len(batch); i++ {
+		parts = parts || !isBetween(i)
+	}
+	return at, parts && isBetween(at)
+}
+
+// publishSingly stores events one by one, in their order as far as they stand in one line. What has
+// nothing to do with each other goes out at the same time.
+func (s *streamCommitter) publishSingly(ctx context.Context, batch []*publication) {
+	for len(batch) > 0 {
+		n := 1
+		for n < len(batch) && !batch[n].standsBehindAny(batch[:n]) {
+			n++
+		}
+		var all sync.WaitGroup
+		for _, pub := range batch[1:n] {
+			all.Go(func() { s.publishOne(ctx, pub) })
+		}
+		s.publishOne(ctx, batch[0])
+		all.Wait()
+		batch = batch[n:]
+	}
+}
+
+// standsBehindAny reports whether it is in a line with one of those before it.
+func (pub *publication) standsBehindAny(before []*publication) bool {
+	return slices.ContainsFunc(before, func(other *publication) bool {
+		return slices.ContainsFunc(pub.pending.lines[:], func(l *line) bool {
+			return l != nil && slices.Contains(other.pending.lines[:], l)
+		})
+	})
 }
 
 // publishAtomically stores the batch as one: all of it or nothing, with one round trip and a
 // few fsyncs whatever its size.
-func (s *streamCommitter) publishAtomically(ctx context.Context, batch []publication) error {
+func (s *streamCommitter) publishAtomically(ctx context.Context, batch []*publication) error {
 	messages := make([]*nats.Msg, len(batch))
 	for i := range batch {
 		messages[i] = batch[i].pending.event.Msg(batch[i].id)
@@ -107,27 +177,30 @@ func (s *streamCommitter) publishAtomically(ctx context.Context, batch []publica
 
 // publishOne stores one event, or finds it stored, and tries until ctx ends.
 func (s *streamCommitter) publishOne(ctx context.Context, pub *publication) {
+	if failed := pub.pending.delivery.failure(); failed != nil {
+		pub.err = failed
+		return
+	}
 	uncertain := false // an earlier try may have stored it
 	for {
 		ack, err := s.publishAsync(ctx, pub.pending.event.Msg(pub.id))
-		switch {
-		case err == nil && !ack.Duplicate:
+		if err == nil && !ack.Duplicate {
 			pub.stored(ack.Sequence)
 			return
-		case err == nil && !pub.asksForKey():
-			pub.sequence, pub.duplicate = ack.Sequence, !uncertain
-			return
-		case err == nil:
-			if err = s.compare(ctx, pub, ack.Sequence); err == nil {
-				if !pub.asksForKey() {
-					continue // a later event of its key: now under an id of its own
-				}
-				pub.duplicate = pub.duplicate && !uncertain
+		}
+		if err == nil {
+			var settled bool
+			if settled, err = s.judge(ctx, pub, ack.Sequence); settled {
+				pub.duplicate = !uncertain
 				return
+			}
+			if err == nil {
+				uncertain = false
+				continue // now under an id of its own
 			}
 		}
 		if !isTransient(err) || !pause(ctx) {
-			pub.err = s.failure(err)
+			pub.fail(s.failure(err))
 			return
 		}
 		var answered *jetstream.APIError
@@ -152,24 +225,41 @@ func (s *streamCommitter) publishAsync(ctx context.Context, msg *nats.Msg) (*jet
 	}
 }
 
-// compare tells a redelivery from a later event of the same key, after the server said that the
-// key's id is taken by the event at sequence. For a later event it gives pub an id of its own.
-func (s *streamCommitter) compare(ctx context.Context, pub *publication, sequence uint64) error {
+// judge says what it means that the server has the event at sequence under the id of pub: that pub is
+// settled, for it is stored, or that it shall be stored under another id, which pub has then.
+//
+// An original that is not in the stream any more was erased by somebody, or expired. In a source's
+// stream it stays so: its id goes on being taken, and a redelivery is told as the duplicate that it is.
+// Only where the key's own id was the erased event's, and this process did not see it stored, nobody can
+// tell a redelivery of it from a later event of the key; then storing is the safe side. In quarantine,
+// where repeatRestore goes, the original was released or discarded, and what comes in again would be
+// nowhere: it is stored again, under an id that names the one that is gone, so that all processes that
+// meet it choose the same. A server that was restarted in between has forgotten the ids of what was
+// deleted; then a repeat may be kept twice.
+func (s *streamCommitter) judge(ctx context.Context, pub *publication, sequence uint64) (settled bool, err error) {
+	p := pub.pending
+	if !pub.asksForKey() && p.repeat != repeatRestore {
+		pub.sequence = sequence
+		return true, nil
+	}
 	original, found, err := s.original(ctx, sequence)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if found {
+	if found && pub.asksForKey() {
 		pub.holder = holder{original.fingerprint, sequence, original.stored}
 	}
-	if pub.pending.repeat == RepeatDrop || found && original.fingerprint == pub.pending.event.Fingerprint {
-		pub.sequence, pub.duplicate = sequence, true
-		return nil
+	switch {
+	case p.repeat == RepeatDrop, found && (p.repeat == repeatRestore || original.fingerprint == p.event.Fingerprint):
+		pub.sequence = sequence
+		return true, nil
+	case p.repeat == repeatRestore:
+		pub.id = repeatID(p.id, strconv.FormatUint(sequence, 10))
+	default:
+		pub.id = repeatID(p.id, p.event.Fingerprint)
 	}
-	// An original that was deleted can't be compared; storing the event is the safe side.
 	pub.repeat = true
-	pub.id = repeatID(pub.pending.id, pub.pending.event.Fingerprint)
-	return nil
+	return false, nil
 }
 
 // original reads a stored event's fingerprint. It asks the stream's leader: a direct get may be
@@ -214,6 +304,15 @@ func (pub *publication) stored(sequence uint64) {
 		pub.holder = holder{pub.pending.event.Fingerprint, sequence, pub.asked}
 	} else {
 		pub.repeat = true
+	}
+}
+
+// fail notes that the event is not stored. What its delivery has behind it shall not be either, unless
+// no try could ever store it: then nothing is to come before them.
+func (pub *publication) fail(err error) {
+	pub.err = err
+	if d := pub.pending.delivery; d != nil && !errors.Is(err, ErrTooLarge) {
+		d.failed.CompareAndSwap(nil, &err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,10 @@ type Quarantined struct {
 	Since time.Time
 }
 
+// Came is its place in the order in which deliveries came: its number, or that of the delivery that it
+// was cut out of.
+func (q Quarantined) Came() uint64 { return cmp.Or(q.CutFrom, q.Number) }
+
 // QuarantineUnreadable is the reason of a message in the quarantine stream that is no event.
 const QuarantineUnreadable = "unreadable"
 
@@ -46,6 +51,8 @@ type QuarantineFilter struct {
 	Source, Reason string
 	// Since and Until bound the time when they were put there; zero is open.
 	Since, Until time.Time
+	// WithoutBodies leaves the bodies out, for who looks at many.
+	WithoutBodies bool
 }
 
 func (f QuarantineFilter) subject() string {
@@ -62,7 +69,7 @@ func (f QuarantineFilter) subject() string {
 // Find yields the events that match, in the order in which they came, as they are when it starts. It
 // stops at the first error.
 func (q *Quarantine) Find(ctx context.Context, filter QuarantineFilter) iter.Seq2[Quarantined, error] {
-	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter.subject()}}
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter.subject()}, HeadersOnly: filter.WithoutBodies}
 	if !filter.Since.IsZero() {
 		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &filter.Since
 	}

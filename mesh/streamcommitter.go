@@ -27,44 +27,51 @@ type streamCommitter struct {
 
 	queue    chan []pending // each holds the events of one delivery
 	stopped  chan struct{}
-	returned chan []publication
+	returned chan []*publication
 	learned  chan streamFacts
 
-	facts    streamFacts
-	asked    bool // the server was asked for the facts, with whatever success
-	memory   *memory
-	underway map[string]*conversation // by the id of the key
-	ready    []*publication
-	flying   int // commits under way
+	facts  streamFacts
+	asked  bool // the server was asked for the facts, with whatever success
+	memory *memory
+	lines  map[string]*line // of interactions and keys
+	ready  []*publication   // in the order in which they go out
+	flying int              // commits under way
 }
 
-// pending is one event of a call. Whoever takes it out of the queue sends one outcome.
+// pending is one event of a call. Whoever takes it out of the queue sends one outcome, unless nobody
+// waits for it any more.
 type pending struct {
-	ctx     context.Context
-	event   Event
-	id      string // of the event's key
-	repeat  Repeat
-	outcome chan outcome
-	// delivery is the first event of several that one delivery brought; nil for a single one.
-	delivery *pending
+	ctx      context.Context
+	event    Event
+	id       string // of the event's key
+	repeat   Repeat
+	outcome  chan outcome
+	delivery *delivery    // nil for a single event
+	lines    [3]*line     // of its key, its interaction and its delivery, where it has them
+	same     *publication // the same event, known to be there since this one came; nil if there is none
 }
 
 func newPending(ctx context.Context, e Event, repeat Repeat) pending {
 	return pending{ctx: ctx, event: e, id: msgID(e.Key), repeat: repeat, outcome: make(chan outcome, 1)}
 }
 
+// key is the line of the event's key.
+func (p *pending) key() *line { return p.lines[0] }
+
+// givenUp is why the event shall not be stored any more, or nil.
+func (p *pending) givenUp() error {
+	if err := p.delivery.failure(); err != nil {
+		return err
+	}
+	if p.ctx.Err() != nil {
+		return fmt.Errorf("%w: given up", ErrUnavailable)
+	}
+	return nil
+}
+
 type outcome struct {
 	receipt Receipt
 	err     error
-}
-
-// conversation is what is under way for one key. An event waits while the first of its key is
-// not settled, and while the same event is: so no two of them race for one id, and one batch
-// never holds a duplicate of itself.
-type conversation struct {
-	first   bool            // the event that asks for the key's own id
-	flying  map[string]bool // fingerprints
-	waiting []*pending
 }
 
 // streamFacts is what the server says about the stream; the zero value is safe for any.
@@ -89,28 +96,42 @@ func newStreamCommitter(js jetstream.JetStream, stream string, log logrus.FieldL
 		js: js, stream: stream, log: log.WithField("stream", stream), metrics: metrics,
 		queue:    make(chan []pending, queueLength),
 		stopped:  make(chan struct{}),
-		returned: make(chan []publication),
+		returned: make(chan []*publication),
 		learned:  make(chan streamFacts),
 		facts:    streamFacts{window: defaultDuplicateWindow},
 		memory:   newMemory(defaultDuplicateWindow),
-		underway: make(map[string]*conversation),
+		lines:    make(map[string]*line),
 	}
 }
 
-// commit stores the events of one delivery. It returns once all of them are, or at the first error.
+// commit stores the events of one delivery, in their order. It returns once all of them are, or at the
+// first error.
 func (s *streamCommitter) commit(ctx context.Context, events []pending) ([]Receipt, error) {
+	if err := s.enqueue(ctx, events); err != nil {
+		return nil, err
+	}
+	return s.awaitAll(ctx, events)
+}
+
+// enqueue hands the events of one delivery over; they are admitted in the order of these calls.
+func (s *streamCommitter) enqueue(ctx context.Context, events []pending) error {
 	if len(events) > 1 {
+		d := new(delivery)
 		for i := range events {
-			events[i].delivery = &events[0]
+			events[i].delivery = d
 		}
 	}
 	select {
 	case s.queue <- events:
+		return nil
 	case <-s.stopped:
-		return nil, fmt.Errorf("%w: shutting down", ErrUnavailable)
+		return fmt.Errorf("%w: shutting down", ErrUnavailable)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: stream %s has no room: %w", ErrUnavailable, s.stream, ctx.Err())
+		return fmt.Errorf("%w: stream %s has no room: %w", ErrUnavailable, s.stream, ctx.Err())
 	}
+}
+
+func (s *streamCommitter) awaitAll(ctx context.Context, events []pending) ([]Receipt, error) {
 	receipts := make([]Receipt, len(events))
 	for i := range events {
 		var err error
@@ -160,18 +181,21 @@ func (s *streamCommitter) run(ctx context.Context) {
 
 // step takes in what there is and sends off what may go.
 func (s *streamCommitter) step(ctx, work context.Context) {
-	stopping := ctx.Done()
+	stopping, queue := ctx.Done(), s.queue
 	if ctx.Err() != nil {
 		stopping = nil // only waiting for what flies
 	}
+	if !s.asked {
+		queue = nil // who may go out beside whom depends on the stream
+	}
 	select {
-	case events := <-s.queue:
+	case events := <-queue:
 		s.admitAll(events)
 		s.admitQueued()
 	case back := <-s.returned:
 		s.flying--
 		for i := range back {
-			s.settle(&back[i])
+			s.settle(back[i])
 		}
 		s.admitQueued()
 	case f := <-s.learned:
@@ -201,42 +225,6 @@ func (s *streamCommitter) admitAll(events []pending) {
 	}
 }
 
-// admit answers a call from memory, lets it wait for another, or makes it ready to publish.
-func (s *streamCommitter) admit(p *pending) {
-	if p.ctx.Err() != nil {
-		return // nobody waits for it any more
-	}
-	now := time.Now()
-	fingerprint := p.event.Fingerprint
-	if sequence, ok := s.memory.find(p.id, fingerprint, now); ok {
-		s.metrics.remembered.WithLabelValues(s.stream).Inc()
-		s.answer(p, s.idOf(p), sequence, true)
-		return
-	}
-	c := s.underway[p.id]
-	if c == nil {
-		c = &conversation{flying: make(map[string]bool, 1)}
-		s.underway[p.id] = c
-	}
-	if c.first || c.flying[fingerprint] {
-		c.waiting = append(c.waiting, p)
-		return
-	}
-	pub := &publication{pending: p, id: p.id, asked: now}
-	if sequence, ok := s.memory.first(p.id, now); !ok {
-		pub.first, c.first = true, true
-	} else if p.repeat == RepeatDrop {
-		s.metrics.repeats.WithLabelValues(s.stream, string(RepeatDrop)).Inc()
-		s.answer(p, p.id, sequence, true)
-		s.endConversation(p.id, c)
-		return
-	} else {
-		pub.id = repeatID(p.id, fingerprint)
-	}
-	c.flying[fingerprint] = true
-	s.ready = append(s.ready, pub)
-}
-
 // idOf is the id that a remembered event was stored under.
 func (s *streamCommitter) idOf(p *pending) string {
 	if s.memory.holder(p.id) == p.event.Fingerprint {
@@ -261,17 +249,7 @@ func (s *streamCommitter) settle(pub *publication) {
 		s.note(pub)
 		s.answer(p, pub.id, pub.sequence, pub.duplicate)
 	}
-	c := s.underway[p.id]
-	delete(c.flying, p.event.Fingerprint)
-	if pub.first {
-		c.first = false
-	}
-	waiting := c.waiting
-	c.waiting = nil
-	s.endConversation(p.id, c)
-	for _, w := range waiting {
-		s.admit(w)
-	}
+	s.leave(pub)
 }
 
 // failures are those since an event was stored for the last time.
@@ -289,23 +267,31 @@ func (s *streamCommitter) noteFailure(err error) {
 	s.failing.Store(&f)
 }
 
-func (s *streamCommitter) endConversation(id string, c *conversation) {
-	if len(c.flying) == 0 && len(c.waiting) == 0 {
-		delete(s.underway, id)
-	}
-}
-
 // note remembers what a publication told about its key.
 func (s *streamCommitter) note(pub *publication) {
 	p := pub.pending
 	if pub.repeat {
 		s.metrics.repeats.WithLabelValues(s.stream, string(p.repeat)).Inc()
 	}
+	if p.repeat == repeatRestore {
+		p.answerThoseBehind(pub) // memory would answer for what is taken out again
+		return
+	}
 	if pub.holder.fingerprint != "" {
 		s.memory.rememberFirst(p.id, pub.holder.fingerprint, pub.holder.sequence, pub.holder.since)
 	}
 	if pub.holder.fingerprint != p.event.Fingerprint && !(pub.duplicate && p.repeat == RepeatDrop) {
 		s.memory.remember(p.id, p.event.Fingerprint, pub.sequence, pub.asked)
+	}
+}
+
+// answerThoseBehind lets the same event that waits be answered by what became of this one, which was
+// seen to be in the stream after the other had come.
+func (p *pending) answerThoseBehind(pub *publication) {
+	for _, w := range p.key().waiting {
+		if w.repeat == repeatRestore && w.id == p.id && w.event.Fingerprint == p.event.Fingerprint {
+			w.same = pub
+		}
 	}
 }
 
