@@ -16,9 +16,12 @@ const releaseHelp = `Read events in quarantine again, as streams.json and its sc
 good on their way, in the order in which they came.
 
 Each is stored under its own key before it leaves quarantine: so a release that was cut off and is
-done again stores nothing twice. What is still not good stays, and so do later events of its
-interaction. Name the events by number, or choose them with --source, --reason, --since, --until, or
---all.`
+done again stores nothing twice. What is still not good stays. As long as anything of an interaction
+is in quarantine, for whatever reason and chosen or not, what came later of the same interaction
+stays behind it. Of a delivery with several events, those that are good go, and the others are put
+into quarantine again, each by itself and at the same place in the order.
+
+Name the events by number, or choose them with --source, --reason, --since, --until, or --all.`
 
 // quarantineAct are the flags of release and discard.
 type quarantineAct struct {
