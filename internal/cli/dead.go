@@ -34,8 +34,7 @@ type deadFlags struct {
 	cluster    clusterFlags
 	subscriber string
 	reason     string
-	since      string
-	until      string
+	span       span
 	limit      int
 }
 
@@ -44,14 +43,13 @@ func (f *deadFlags) add(cmd *cobra.Command, limit int) {
 	f.cluster.add(flags)
 	flags.StringVar(&f.subscriber, "subscriber", "", "only those of the subscriber `NAME`")
 	flags.StringVar(&f.reason, "reason", "", "only those with the reason rejected, exhausted, abandoned or unreadable")
-	flags.StringVar(&f.since, "since", "", "only those buried since `TIME`: RFC 3339, or how long ago, such as 2h or 7d")
-	flags.StringVar(&f.until, "until", "", "only those buried until `TIME`")
+	f.span.add(flags, "those buried")
 	flags.IntVar(&f.limit, "limit", limit, "at most `N` of them, the oldest first; 0 is no limit")
 }
 
 // chosen reports whether the flags choose anything at all.
 func (f *deadFlags) chosen() bool {
-	return f.subscriber != "" || f.reason != "" || f.since != "" || f.until != ""
+	return f.subscriber != "" || f.reason != "" || f.span.given()
 }
 
 func (f *deadFlags) filter(now time.Time) (mesh.DeadFilter, error) {
@@ -60,30 +58,9 @@ func (f *deadFlags) filter(now time.Time) (mesh.DeadFilter, error) {
 	if !slices.Contains(reasons, filter.Reason) {
 		return filter, fmt.Errorf("--reason %q: there are rejected, exhausted, abandoned and unreadable", f.reason)
 	}
-	if f.limit < 0 {
-		return filter, errors.New("--limit must not be below zero")
-	}
 	var err error
-	if filter.Since, err = parseTime("since", f.since, now); err != nil {
-		return filter, err
-	}
-	filter.Until, err = parseTime("until", f.until, now)
-	return filter, err
-}
-
-// parseTime reads a time or how long ago it was; "" is the zero time.
-func parseTime(flag, text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	ago, err := mesh.ParseDuration(text)
-	if err != nil || ago < 0 {
-		return time.Time{}, fmt.Errorf("--%s %q: write a time as 2026-01-31T12:00:00Z, or how long ago it was as 2h or 7d", flag, text)
-	}
-	return now.Add(-time.Duration(ago)), nil
+	filter.Since, filter.Until, err = f.span.times(now)
+	return filter, errors.Join(err, checkLimit(f.limit))
 }
 
 // withDead runs a command on the dead letters of the cluster.
@@ -106,15 +83,5 @@ func (p *program) withDead(cmd *cobra.Command, cluster *clusterFlags, run func(c
 
 // find calls take for each dead letter that the filter chooses, up to the limit.
 func (f *deadFlags) find(ctx context.Context, letters *mesh.DeadLetters, filter mesh.DeadFilter, take func(mesh.DeadLetter)) error {
-	found := 0
-	for letter, err := range letters.Find(ctx, filter) {
-		if err != nil {
-			return err
-		}
-		take(letter)
-		if found++; found == f.limit {
-			return nil
-		}
-	}
-	return nil
+	return takeUpTo(f.limit, letters.Find(ctx, filter), take)
 }

@@ -33,8 +33,7 @@ type quarantineFlags struct {
 	cluster clusterFlags
 	source  string
 	reason  string
-	since   string
-	until   string
+	span    span
 	limit   int
 }
 
@@ -43,27 +42,20 @@ func (f *quarantineFlags) add(cmd *cobra.Command, limit int) {
 	f.cluster.add(flags)
 	flags.StringVar(&f.source, "source", "", "only those of the source `NAME`")
 	flags.StringVar(&f.reason, "reason", "", "only those with the `REASON`, such as schema or invalid_json")
-	flags.StringVar(&f.since, "since", "", "only those that came since `TIME`: RFC 3339, or how long ago, such as 2h or 7d")
-	flags.StringVar(&f.until, "until", "", "only those that came until `TIME`")
+	f.span.add(flags, "those that came")
 	flags.IntVar(&f.limit, "limit", limit, "at most `N` of them, the oldest first; 0 is no limit")
 }
 
 // chosen reports whether the flags choose anything at all.
 func (f *quarantineFlags) chosen() bool {
-	return f.source != "" || f.reason != "" || f.since != "" || f.until != ""
+	return f.source != "" || f.reason != "" || f.span.given()
 }
 
 func (f *quarantineFlags) filter(now time.Time) (mesh.QuarantineFilter, error) {
 	filter := mesh.QuarantineFilter{Source: f.source, Reason: f.reason}
-	if f.limit < 0 {
-		return filter, errors.New("--limit must not be below zero")
-	}
 	var err error
-	if filter.Since, err = parseTime("since", f.since, now); err != nil {
-		return filter, err
-	}
-	filter.Until, err = parseTime("until", f.until, now)
-	return filter, err
+	filter.Since, filter.Until, err = f.span.times(now)
+	return filter, errors.Join(err, checkLimit(f.limit))
 }
 
 // ward is the quarantine of a cluster and what events are released by.
@@ -93,15 +85,5 @@ func (p *program) withQuarantine(cmd *cobra.Command, cluster *clusterFlags, run 
 
 // find calls take for each event that the filter chooses, up to the limit.
 func (f *quarantineFlags) find(ctx context.Context, w ward, filter mesh.QuarantineFilter, take func(mesh.Quarantined)) error {
-	found := 0
-	for q, err := range w.Find(ctx, filter) {
-		if err != nil {
-			return err
-		}
-		take(q)
-		if found++; found == f.limit {
-			return nil
-		}
-	}
-	return nil
+	return takeUpTo(f.limit, w.Find(ctx, filter), take)
 }

@@ -33,25 +33,13 @@ func newSchema(p *program) *cobra.Command {
 type storedFlags struct {
 	cluster clusterFlags
 	types   string
-	since   string
-	until   string
+	span    span
 }
 
 func (f *storedFlags) add(cmd *cobra.Command) {
 	f.cluster.add(cmd.Flags())
 	cmd.Flags().StringVar(&f.types, "type", "*", "only the event types that match the `PATTERN`, in which * stands for any text")
-	cmd.Flags().StringVar(&f.since, "since", "", "only events stored since `TIME`: RFC 3339, or how long ago, such as 2h or 7d")
-	cmd.Flags().StringVar(&f.until, "until", "", "only events stored until `TIME`")
-}
-
-func (f *storedFlags) chosen(now time.Time) (mesh.Stored, error) {
-	var chosen mesh.Stored
-	var err error
-	if chosen.Since, err = parseTime("since", f.since, now); err != nil {
-		return chosen, err
-	}
-	chosen.Until, err = parseTime("until", f.until, now)
-	return chosen, err
+	f.span.add(cmd.Flags(), "events stored")
 }
 
 // lookAt is given a stored event, and its type and content as its source reads them now.
@@ -59,8 +47,9 @@ type lookAt func(e mesh.Event, eventType, content string)
 
 // look calls take for each stored event of the source that the flags choose, the oldest first.
 func (p *program) look(cmd *cobra.Command, f *storedFlags, source string, take lookAt) error {
-	chosen, err := f.chosen(time.Now())
-	if err != nil {
+	var chosen mesh.Stored
+	var err error
+	if chosen.Since, chosen.Until, err = f.span.times(time.Now()); err != nil {
 		return err
 	}
 	t, err := p.topology(cmd)
