@@ -45,6 +45,10 @@ func TestDoctorFindsAHealthyMeshHealthy(t *testing.T) {
 		consuming, err := consumer.Consume(func(jetstream.Msg) {})
 		require.NoError(t, err)
 		defer consuming.Stop()
+		require.Eventually(t, func() bool {
+			info, err := consumer.Info(t.Context())
+			return err == nil && info.PushBound
+		}, 10*time.Second, time.Millisecond, "the server takes a moment to notice")
 	}
 	o := i.run(t, "doctor", "-o", "json")
 	assert.Equal(t, exitOK, o.code, o.out+o.err)
