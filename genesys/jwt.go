@@ -106,9 +106,22 @@ func tokenError(err error) error {
 	case errors.Is(err, jwt.ErrTokenExpired), errors.Is(err, jwt.ErrTokenNotValidYet):
 		return ErrSignatureExpired
 	case errors.Is(err, jwt.ErrTokenInvalidClaims):
-		return ErrSignatureClaims // its key is known: others would not help
+		return fmt.Errorf("%w: %s", ErrSignatureClaims, wrongClaim(err)) // its key is known: others would not help
 	}
 	return ErrSignatureMismatch
+}
+
+// wrongClaim names what a token does not say as it should.
+func wrongClaim(err error) string {
+	switch {
+	case errors.Is(err, jwt.ErrTokenInvalidAudience):
+		return "aud is not the source's audience"
+	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
+		return "iss is not the source's issuer"
+	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+		return "it lacks exp, aud or iss"
+	}
+	return "its claims can't be used"
 }
 
 func (s *jwtScheme) sign(d *Delivery) error {

@@ -16,6 +16,7 @@ import (
 // answer is what a sender is told about an event that was taken.
 type answer struct {
 	code        int
+	detail      string // of the reason; for the log
 	Status      string `json:"status"`
 	Reason      string `json:"reason,omitempty"`
 	Interaction string `json:"interaction_id,omitempty"`
@@ -90,7 +91,7 @@ func stored(e *mesh.Event, r mesh.Receipt) answer {
 // repeats it changes nothing.
 func quarantined(e *mesh.Event, r mesh.Receipt, reason string) answer {
 	a := stored(e, r)
-	a.code, a.Status, a.Reason = http.StatusAccepted, statusQuarantined, reason
+	a.code, a.Status, a.Reason, a.detail = http.StatusAccepted, statusQuarantined, reason, e.Detail
 	return a
 }
 

@@ -2,11 +2,14 @@ package ingress
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/genmesh/genmesh/genesys"
 )
 
 // logEvery is how often ingress logs the same kind of trouble: what strangers can cause must
@@ -38,7 +41,7 @@ func (o *occasional) allow() (held int, ok bool) {
 type journal struct {
 	log    logrus.FieldLogger
 	mu     sync.Mutex
-	latest map[string]*occasional // by source and reason, both bounded
+	latest map[string]*occasional // by source and kind of trouble, both bounded
 }
 
 func newJournal(log logrus.FieldLogger) *journal {
@@ -56,7 +59,11 @@ func (j *journal) refused(source string, r *http.Request, e *Error) {
 		log.Debug("request refused")
 		return
 	}
-	if held, ok := j.occasion(source, e.Reason).allow(); ok {
+	kind := e.Reason
+	if signature, ok := errors.AsType[genesys.SignatureError](e.Err); ok {
+		kind += "/" + string(signature)
+	}
+	if held, ok := j.occasion(source, kind).allow(); ok {
 		log.WithField("unlogged", held).Warn("request refused")
 	}
 }
@@ -79,14 +86,17 @@ func (j *journal) taken(source string, a answer) {
 		return
 	}
 	if held, ok := j.occasion(source, a.Reason).allow(); ok {
+		if a.detail != "" {
+			log = log.WithField("detail", a.detail)
+		}
 		log.WithField("unlogged", held).Warn("an event went into quarantine")
 	}
 }
 
-func (j *journal) occasion(source, reason string) *occasional {
+func (j *journal) occasion(source, kind string) *occasional {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	key := source + "/" + reason
+	key := source + "/" + kind
 	if j.latest[key] == nil {
 		j.latest[key] = &occasional{every: logEvery}
 	}

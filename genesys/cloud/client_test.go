@@ -296,3 +296,15 @@ func TestUpdateOfWhatSomebodyElseChanged(t *testing.T) {
 	_, err = c.UpdateSubscription(t.Context(), cloud.Subscription{ID: "1", Version: 3})
 	require.NoError(t, err)
 }
+
+func TestAnAnswerWithoutAListIsNoEmptyList(t *testing.T) {
+	for _, answer := range []string{`null`, `{}`, `{"entities":null}`} {
+		p := newPlatform(t, func(w http.ResponseWriter, _ *http.Request, _ int64) { fmt.Fprint(w, answer) })
+		_, err := p.client(t).FindSubscription(t.Context(), "mesh")
+		require.ErrorContains(t, err, "no list", answer)
+		assert.NotErrorIs(t, err, cloud.ErrNotFound, "or somebody would make another")
+	}
+	p := newPlatform(t, func(w http.ResponseWriter, _ *http.Request, _ int64) { fmt.Fprint(w, `{"entities":[]}`) })
+	_, err := p.client(t).FindSubscription(t.Context(), "mesh")
+	assert.ErrorIs(t, err, cloud.ErrNotFound)
+}

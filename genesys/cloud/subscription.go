@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -83,6 +84,10 @@ func (c *Client) Subscriptions(ctx context.Context) iter.Seq2[Subscription, erro
 			err := c.do(ctx, call{method: http.MethodGet, path: subscriptionsPath, query: query, out: &answer, permission: permissionRead})
 			if err != nil {
 				yield(Subscription{}, err)
+				return
+			}
+			if answer.Entities == nil { // not even an empty list: whoever took that for none would make another
+				yield(Subscription{}, errors.New("genesys cloud: the answer is no list of subscriptions"))
 				return
 			}
 			for _, s := range answer.Entities {

@@ -44,7 +44,8 @@ type Options struct {
 
 const (
 	localInterval    = 5 * time.Second
-	minLocalInterval = time.Second // between looks that a bad signature causes
+	minLocalInterval = 20 * time.Millisecond // between looks that bad signatures cause
+	retryInterval    = time.Second           // when what can't be told now may come again
 	fetchInterval    = 15 * time.Minute
 	minFetchInterval = time.Minute // between fetches that a bad signature causes
 	firstFetchRetry  = 5 * time.Second
@@ -59,6 +60,10 @@ type Keyring struct {
 	options Options
 	log     logrus.FieldLogger
 	current atomic.Pointer[genesys.Verifier] // nil while there is no key
+	good    rhythm                           // of the deliveries that known keys signed
+
+	looking chan struct{} // holds one while somebody looks at the local keys for a bad signature
+	looked  time.Time     // when that was last; belongs to who looks
 
 	mu      sync.Mutex
 	known   map[string]*key
@@ -68,7 +73,6 @@ type Keyring struct {
 	// unreadable says that the local keys could not be read last.
 	unreadable bool
 	flight     *flight
-	looked     time.Time // at the local keys, for a bad signature
 	asked      time.Time // the key service, for a bad signature
 	waiting    int
 	closed     bool
@@ -124,7 +128,9 @@ func (u *Unconfirmed) Unwrap() error { return u.cause }
 // New makes a keyring with the local keys. It fails if they can't be read, or if there are none and
 // no service to fetch some from. Keys are fetched once Run runs, or when a delivery needs them.
 func New(o Options) (*Keyring, error) {
-	k := &Keyring{options: o, log: o.Logger.WithField("source", o.Source), known: make(map[string]*key)}
+	k := &Keyring{
+		options: o, log: o.Logger.WithField("source", o.Source), known: make(map[string]*key), looking: make(chan struct{}, 1),
+	}
 	if o.Local != nil {
 		keys, err := o.Local()
 		if err != nil {
@@ -173,10 +179,13 @@ func (k *Keyring) TakeOver(before *Keyring, local, fetched bool) {
 func (k *Keyring) Verify(ctx context.Context, d *genesys.Delivery) error {
 	tried := k.current.Load()
 	err := verify(ctx, tried, d)
+	if err == nil {
+		k.good.beat(time.Now())
+	}
 	if !errors.Is(err, genesys.ErrSignatureMismatch) {
 		return err
 	}
-	k.lookAgain()
+	k.lookAgain(ctx, d.Received)
 	if now := k.current.Load(); now != tried {
 		if err = verify(ctx, now, d); !errors.Is(err, genesys.ErrSignatureMismatch) {
 			return err
@@ -196,14 +205,26 @@ func verify(ctx context.Context, v *genesys.Verifier, d *genesys.Delivery) error
 	return v.Verify(ctx, d)
 }
 
-// lookAgain reads the local keys anew, at most once a second.
-func (k *Keyring) lookAgain() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if now := time.Now(); now.Sub(k.looked) >= minLocalInterval {
-		k.looked = now
-		k.refresh(now)
+// lookAgain sees to it that the local keys were read after a delivery came. Those that come at one time
+// share a look, and however many come there are at most fifty in a second.
+func (k *Keyring) lookAgain(ctx context.Context, received time.Time) {
+	if k.options.Local == nil {
+		return
 	}
+	select {
+	case k.looking <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-k.looking }()
+	if k.looked.After(received) {
+		return
+	}
+	if wait := minLocalInterval - time.Since(k.looked); wait > 0 {
+		time.Sleep(wait)
+	}
+	k.looked = time.Now()
+	k.Refresh()
 }
 
 // confirm verifies a delivery with keys that were fetched after it came.
@@ -230,7 +251,7 @@ func (k *Keyring) confirm(ctx context.Context, d *genesys.Delivery) error {
 	default: // the fetch takes longer than there is time
 	}
 	k.options.Metrics.unconfirmed(k.options.Source)
-	return &Unconfirmed{after: minLocalInterval, cause: f.err}
+	return &Unconfirmed{after: retryInterval, cause: f.err}
 }
 
 // join waits in line for the fetch that is under way, or begins one if that may be.
@@ -239,11 +260,15 @@ func (k *Keyring) join() (*flight, error) {
 	defer k.mu.Unlock()
 	now := time.Now()
 	if k.waiting >= maxWaiting {
-		return nil, &Unconfirmed{after: minLocalInterval, cause: k.state.Failure}
+		return nil, &Unconfirmed{after: retryInterval, cause: k.state.Failure}
 	}
 	if k.flight == nil {
-		if wait := minFetchInterval - now.Sub(k.asked); wait > 0 || k.closed {
-			return nil, &Unconfirmed{after: max(wait, minLocalInterval), cause: k.state.Failure}
+		wait := minFetchInterval - now.Sub(k.asked)
+		if k.good.hasStopped(now, k.asked) {
+			wait = 0
+		}
+		if wait > 0 || k.closed {
+			return nil, &Unconfirmed{after: min(max(wait, retryInterval), k.good.silence()), cause: k.state.Failure}
 		}
 		k.asked = now
 		k.begin(now)

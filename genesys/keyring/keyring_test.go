@@ -396,3 +396,59 @@ func TestKeysSurviveAReloadWhileTheServiceIsAway(t *testing.T) {
 		other.comesAgain("fetched") // the subscription is another
 	})
 }
+
+// TestForgeryJustBeforeARotation: it has used up the fetch of this minute, and still the busy sender is
+// not turned away until it gives up.
+func TestForgeryJustBeforeARotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{keys: []string{"old"}}
+		r := newRing(t, keyring.Options{Fetch: s.fetch, Overlap: time.Hour})
+		defer r.run()()
+		pass(time.Minute)
+		busy := func(key string, d time.Duration) {
+			for began := time.Now(); time.Since(began) < d; pass(50 * time.Millisecond) {
+				_ = r.verify(key)
+			}
+		}
+		busy("old", 10*time.Second)
+		r.refuses("forged")
+		require.Equal(t, int64(2), s.asked.Load(), "at the start, and for the forgery")
+		busy("old", 5*time.Second)
+		s.set("new")
+		busy("new", 3*time.Second)
+		require.NoError(t, r.verify("new"))
+		assert.Equal(t, int64(3), s.asked.Load())
+		s.set("newer") // and once more, in the same minute
+		busy("new", time.Second)
+		busy("newer", 3*time.Second)
+		require.NoError(t, r.verify("newer"))
+
+		// A sender that has nothing to send lets nobody fetch as often as they like.
+		asked := s.asked.Load()
+		for range 600 {
+			_ = r.verify("forged")
+			pass(time.Second)
+		}
+		assert.LessOrEqual(t, s.asked.Load()-asked, int64(11), "ten minutes of forgeries")
+	})
+}
+
+// TestKeyThatIsInTheFileAlready is taken, whenever a forger made us look at the file last.
+func TestKeyThatIsInTheFileAlready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reads atomic.Int64
+		var key atomic.Value
+		key.Store("old")
+		r := newRing(t, keyring.Options{Local: func() ([]string, error) { reads.Add(1); return []string{key.Load().(string)}, nil }, Overlap: time.Hour})
+		r.refuses("forged")
+		key.Store("new")
+		require.NoError(t, r.verify("new"), "in the next moment")
+		reads.Store(0)
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() { r.refuses("forged") })
+		}
+		all.Wait()
+		assert.LessOrEqual(t, reads.Load(), int64(2), "those that come at one time share a look")
+	})
+}

@@ -41,8 +41,9 @@ func (l *listener) run(ctx context.Context) {
 		case s := <-l.opened:
 			l.adopt(ctx, s)
 		case s := <-l.noticed:
-			if s == l.current {
+			if s == l.current && !l.opening {
 				l.log.Info("the notification service will end the socket; the next one is opened before")
+				l.judge(s, time.Now())
 				l.replace(ctx, afterNotice)
 			}
 		case <-l.renew.C:
@@ -103,15 +104,21 @@ func (l *listener) adopt(ctx context.Context, s *socket) {
 func (l *listener) lose(ctx context.Context, s *socket) {
 	now := time.Now()
 	l.current, l.away = nil, s.lost(now)
-	if l.failures++; now.Sub(s.opened) > lasting*l.backoff.base {
-		l.failures = 0
-	}
+	l.judge(s, now)
 	l.log.WithError(s.err).Warn("the socket to the notification service is gone; what happens until the next one is lost")
 	reason := afterLoss
 	if errors.Is(s.err, errSilent) {
 		reason = afterSilence
 	}
 	l.open(ctx, &s.channel, reason)
+}
+
+// judge counts a socket that did not last: the next one is not opened at once then, or a service that
+// ends each as soon as it is open would be asked for hundreds in a second.
+func (l *listener) judge(s *socket, now time.Time) {
+	if l.failures++; now.Sub(s.opened) > lasting*l.backoff.base {
+		l.failures = 0
+	}
 }
 
 // countGap ends a gap, if there is one.

@@ -153,6 +153,18 @@ func TestASocketThatEndsAtOnceIsNotTriedWithoutPause(t *testing.T) {
 	assert.Never(t, func() bool { return s.handshakes.Load() > 8 }, time.Second, 20*time.Millisecond)
 }
 
+// TestAServiceThatEndsEachSocketIsNotAskedWithoutPause: it announces the end of each as it begins.
+func TestAServiceThatEndsEachSocketIsNotAskedWithoutPause(t *testing.T) {
+	s := startStreaming(t, func(ctx context.Context, conn *websocket.Conn, _ int64) {
+		_ = conn.Write(ctx, websocket.MessageText, []byte(`{"topicName":"v2.system.socket_closing","eventBody":{"message":"soon"}}`))
+		<-ctx.Done()
+	})
+	s.listen(t, func(o *notification.Options) {
+		o.Silence, o.RetryBase, o.RetryMax = time.Minute, 100*time.Millisecond, time.Second
+	})
+	assert.Never(t, func() bool { return s.channels.Load() > 8 }, time.Second, 20*time.Millisecond)
+}
+
 func TestEndlessFramesEndTheSocket(t *testing.T) {
 	s := startStreaming(t, func(ctx context.Context, conn *websocket.Conn, n int64) {
 		if n > 1 {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/genmesh/genmesh/internal/telemetry"
@@ -22,26 +20,8 @@ func writeJSON(w io.Writer, v any) error {
 	if err := encoder.Encode(v); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
-	_, err := io.WriteString(w, escapeInvisible(b.String()))
+	_, err := io.WriteString(w, telemetry.PrintableJSON(b.String()))
 	return err
-}
-
-// escapeInvisible escapes what JSON allows and a terminal acts on. Outside of strings JSON is
-// all ASCII, so every such character stands in a string.
-func escapeInvisible(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r == '\n' || unicode.IsPrint(r):
-			b.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
 }
 
 // table lines columns up. Its cells may hold anything.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/genmesh/genmesh/genesys/schema"
+	"github.com/genmesh/genmesh/internal/telemetry"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -61,7 +63,7 @@ func (p *program) infer(cmd *cobra.Command, f *storedFlags, source string) error
 	if looked < fewEvents {
 		say(p.Err, "learned from %s only: what they have in common may be chance", plural(looked, "event"))
 	}
-	_, err = cmd.OutOrStdout().Write(proposal)
+	_, err = io.WriteString(cmd.OutOrStdout(), telemetry.PrintableJSON(string(proposal)))
 	return err
 }
 
@@ -77,7 +79,7 @@ const maxTypesShown = 40
 
 func writeTypes(w io.Writer, types []schema.TypeCount) {
 	for _, t := range types[:min(len(types), maxTypesShown)] {
-		say(w, "%9d  %s", t.Events, t.Name)
+		say(w, "%9d  %s", t.Events, cmp.Or(t.Name, "(no type: --type '')"))
 	}
 	if hidden := len(types) - maxTypesShown; hidden > 0 {
 		say(w, "%s  and %s more", strings.Repeat(" ", 9), plural(hidden, "type"))

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -38,7 +39,7 @@ func NewLogger(w io.Writer, level, format string, isTerminal bool) (*logrus.Logg
 func newFormatter(format string, isTerminal bool) (logrus.Formatter, error) {
 	switch {
 	case format == FormatJSON, format == FormatAuto && !isTerminal:
-		return &logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano, DisableHTMLEscape: true}, nil
+		return printableJSON{&logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano, DisableHTMLEscape: true}}, nil
 	case format == FormatText, format == FormatAuto:
 		return printableMessage{&logrus.TextFormatter{
 			FullTimestamp:   true,
@@ -57,4 +58,20 @@ type printableMessage struct{ logrus.Formatter }
 func (f printableMessage) Format(entry *logrus.Entry) ([]byte, error) {
 	entry.Message = Printable(entry.Message)
 	return f.Formatter.Format(entry)
+}
+
+// printableJSON escapes what JSON leaves as it is and a terminal that shows the log acts on.
+type printableJSON struct{ logrus.Formatter }
+
+func (f printableJSON) Format(entry *logrus.Entry) ([]byte, error) {
+	line, err := f.Formatter.Format(entry)
+	if err != nil || isASCII(line) {
+		return line, err
+	}
+	return []byte(PrintableJSON(string(line))), nil
+}
+
+// isASCII is true of nearly all lines; JSON has escaped what ASCII has of control characters but DEL.
+func isASCII(line []byte) bool {
+	return !slices.ContainsFunc(line, func(b byte) bool { return b >= 0x7f })
 }

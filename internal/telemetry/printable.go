@@ -1,9 +1,11 @@
 package telemetry
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -24,6 +26,27 @@ func Printable(s string) string {
 			b.WriteString(quoted[1 : len(quoted)-1])
 		}
 		i += size
+	}
+	return b.String()
+}
+
+// PrintableJSON escapes what JSON allows and a terminal acts on. Outside of strings JSON is all ASCII, so
+// every such character stands in a string.
+func PrintableJSON(text string) string {
+	if isPrintable(strings.ReplaceAll(text, "\n", " ")) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
 	}
 	return b.String()
 }
