@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/tidwall/gjson"
@@ -12,12 +13,14 @@ import (
 // Catalog is what the events of a source look like: the fields of each event type, learned from the
 // events. It notices when they change. It is not safe for concurrent use.
 //
-// A type has settled once it has had enough events, and no new field over the second half of them;
-// what it has from then on is a change. A field has vanished when it has been missing for so long
-// that chance hardly explains it, considering how often it was there before.
+// A type has settled once it has had enough events, and no new field over the second half of them, nor
+// for some minutes: calls that begin together are connected together, and what they bring then is no
+// news. What a settled type has anew is a change. A field has vanished when it has been missing for so
+// long that chance hardly explains it, considering how often it was there before.
 type Catalog struct {
 	types  map[string]*eventType
 	events uint64
+	began  time.Time // the first of them
 }
 
 // Change is a change of what events of a type look like. It names places and kinds and no values;
@@ -49,6 +52,8 @@ func ChangeKinds() []ChangeKind { return []ChangeKind{New, Vanished, Retyped} }
 const (
 	// settleEvents is the least number of events after which a type, and a source, has settled.
 	settleEvents = 100
+	// settleTime is the least time for the same, and for which a field must have been missing.
+	settleTime = 10 * time.Minute
 	// A field of which fewer than minSeen events were seen is too rare to be missed.
 	minSeen = 20
 	// A field is missed after missFactor times its usual distance, and at least missEvents.
@@ -57,10 +62,12 @@ const (
 	// sweepEvery is how often a type's fields are looked through for missing ones, in events.
 	sweepEvery = 64
 
-	maxTypes     = 256
-	maxFields    = 4096
-	knownShapes  = 1024 // of a type; more are looked at again
-	maxLookDepth = 64
+	maxTypes  = 128
+	maxFields = 2000 // of a type
+	// What is known of shapes bounds the work, not what is noticed: others are looked at again.
+	knownShapes    = 256 // of a type
+	maxShapeFields = 512
+	maxLookDepth   = 64
 )
 
 // eventType is what is known of one type.
@@ -70,17 +77,22 @@ type eventType struct {
 	fields  int
 	shapes  *lru.Cache[uint64, []*field] // the fields that an event of the shape has
 	events  uint64
-	changed uint64 // the number of the event that brought the latest new field
+	began   time.Time // the first of them
+	changed uint64    // the number of the event that brought the latest new field
+	since   time.Time // its time
 	settled bool
 }
 
 // NewCatalog makes an empty catalog.
 func NewCatalog() *Catalog { return &Catalog{types: make(map[string]*eventType)} }
 
-// Look learns from one event and tells what it changes. Content is valid JSON without a name twice.
-func (c *Catalog) Look(eventType, content string) []Change {
-	c.events++
-	t, changes := c.typeOf(eventType)
+// Look learns from one event, which came at that time, and tells what it changes. Content is valid JSON
+// without a name twice.
+func (c *Catalog) Look(eventType, content string, at time.Time) []Change {
+	if c.events++; c.events == 1 {
+		c.began = at
+	}
+	t, changes := c.typeOf(eventType, at)
 	if t == nil {
 		return nil // more types than anybody could keep apart
 	}
@@ -88,31 +100,33 @@ func (c *Catalog) Look(eventType, content string) []Change {
 	shape := shapeOf(content).hash
 	known, ok := t.shapes.Get(shape)
 	if !ok {
-		look := &look{eventType: t}
+		look := &look{eventType: t, at: at}
 		look.value(t.root, gjson.Parse(content), 0, false)
 		known = look.touched()
 		if look.opened {
 			t.shapes.Purge() // they have fields that are no more
 		}
-		t.shapes.Add(shape, known)
+		if len(known) <= maxShapeFields {
+			t.shapes.Add(shape, known)
+		}
 		changes = append(changes, look.changes...)
 	}
 	for _, f := range known {
 		f.events++
-		f.last = t.events
+		f.last, f.lastAt = t.events, at
 		if f.first == 0 {
 			f.first = t.events
 		}
 	}
 	if t.events%sweepEvery == 0 {
-		changes = append(changes, t.sweep()...)
+		changes = append(changes, t.sweep(at)...)
 	}
-	t.settle()
+	t.settle(at)
 	return changes
 }
 
 // typeOf is what is known of an event type, a new one included.
-func (c *Catalog) typeOf(name string) (*eventType, []Change) {
+func (c *Catalog) typeOf(name string, at time.Time) (*eventType, []Change) {
 	if t := c.types[name]; t != nil {
 		return t, nil
 	}
@@ -123,22 +137,22 @@ func (c *Catalog) typeOf(name string) (*eventType, []Change) {
 	if err != nil {
 		panic("schema: " + err.Error()) // it only refuses a size below one
 	}
-	c.types[name] = &eventType{name: name, root: new(field), shapes: shapes}
-	if c.events <= settleEvents {
+	c.types[name] = &eventType{name: name, root: new(field), shapes: shapes, began: at, since: at}
+	if c.events <= settleEvents || at.Sub(c.began) < settleTime {
 		return c.types[name], nil
 	}
 	return c.types[name], []Change{{EventType: name, Kind: New}}
 }
 
 // settle finds out whether new fields are news by now.
-func (t *eventType) settle() {
-	quiet := t.events - t.changed
-	t.settled = t.settled || quiet >= settleEvents && quiet >= t.events/2
+func (t *eventType) settle(at time.Time) {
+	events, lasted := t.events-t.changed, at.Sub(t.since)
+	t.settled = t.settled || events >= settleEvents && events >= t.events/2 && lasted >= settleTime && lasted >= at.Sub(t.began)/2
 }
 
 // sweep finds the fields that have vanished, and forgets them: should they come back, they are new.
-func (t *eventType) sweep() []Change {
-	gone := t.vanished(t.root, nil)
+func (t *eventType) sweep(at time.Time) []Change {
+	gone := t.vanished(t.root, at, nil)
 	if len(gone) > 0 {
 		t.shapes.Purge()
 		t.fields = t.root.count()
@@ -146,28 +160,31 @@ func (t *eventType) sweep() []Change {
 	return gone
 }
 
-func (t *eventType) vanished(f *field, into []Change) []Change {
+func (t *eventType) vanished(f *field, at time.Time, into []Change) []Change {
 	if f.open {
 		return into
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.fields)) {
 		below := f.fields[name]
-		if !t.misses(below) {
-			into = t.vanished(below, into)
+		if name == anyName {
+			continue
+		}
+		if !t.misses(below, at) {
+			into = t.vanished(below, at, into)
 			continue
 		}
 		into = append(into, Change{EventType: t.name, Kind: Vanished, Pointer: below.pointer, Was: below.kinds.String()})
 		delete(f.fields, name)
 	}
 	if f.elements != nil {
-		into = t.vanished(f.elements, into)
+		into = t.vanished(f.elements, at, into)
 	}
 	return into
 }
 
 // misses reports whether a field has been away for longer than chance explains.
-func (t *eventType) misses(f *field) bool {
-	if f.events < minSeen {
+func (t *eventType) misses(f *field, at time.Time) bool {
+	if f.events < minSeen || at.Sub(f.lastAt) < settleTime {
 		return false
 	}
 	distance := (f.last - f.first + 1) / f.events // between two events that had it
@@ -177,6 +194,7 @@ func (t *eventType) misses(f *field) bool {
 // look is one walk through an event that has a shape that was not seen before.
 type look struct {
 	*eventType
+	at      time.Time
 	changes []Change
 	seen    map[*field]struct{}
 	opened  bool
@@ -214,13 +232,11 @@ func (l *look) value(f *field, v gjson.Result, depth int, quiet bool) {
 
 func (l *look) object(f *field, v gjson.Result, depth int, quiet bool) {
 	l.openIfData(f, v)
-	if f.open {
-		quiet = true
-	}
 	has := make(map[*field]bool)
 	v.ForEach(func(key, member gjson.Result) bool {
 		name := key.Str
-		if f.open {
+		isData := f.open || !isName(name)
+		if isData {
 			name = anyName
 		}
 		if f.fields[name] == nil && l.fields >= maxFields {
@@ -230,10 +246,10 @@ func (l *look) object(f *field, v gjson.Result, depth int, quiet bool) {
 		has[below] = true
 		if isNew {
 			l.fields++
-			l.changed = l.events
+			l.changed, l.since = l.events, l.at
 		}
-		tell := isNew && !quiet && l.settled
-		l.value(below, member, depth+1, quiet || isNew)
+		tell := isNew && !quiet && !isData && l.settled
+		l.value(below, member, depth+1, quiet || isNew || isData)
 		if tell {
 			l.changes = append(l.changes, Change{EventType: l.name, Kind: New, Pointer: below.pointer, Is: below.kinds.String()})
 		}
@@ -247,17 +263,21 @@ func (l *look) object(f *field, v gjson.Result, depth int, quiet bool) {
 	f.objects++
 }
 
-// openIfData finds out whether the names of an object are data.
+// openIfData finds out whether the names of an object are data: most of those of one event are, or there
+// are more than any format has. One odd name among others is data by itself.
 func (l *look) openIfData(f *field, v gjson.Result) {
 	if f.open {
 		return
 	}
-	isData := len(f.fields) > maxNames
+	names, odd := 0, 0
 	v.ForEach(func(key, _ gjson.Result) bool {
-		isData = isData || !isName(key.Str)
-		return !isData
+		names++
+		if !isName(key.Str) {
+			odd++
+		}
+		return true
 	})
-	if isData {
+	if 2*odd > names || len(f.fields) > maxNames {
 		f.openUp()
 		l.fields = l.root.count()
 		l.opened = true

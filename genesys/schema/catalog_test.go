@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,8 +17,21 @@ import (
 
 const interaction = "interaction"
 
+// catalog has an event every ten seconds.
+type catalog struct {
+	*schema.Catalog
+	at time.Time
+}
+
+func newCatalog() *catalog { return &catalog{schema.NewCatalog(), time.Unix(1767225600, 0)} }
+
+func (c *catalog) Look(eventType, content string) []schema.Change {
+	c.at = c.at.Add(10 * time.Second)
+	return c.Catalog.Look(eventType, content, c.at)
+}
+
 // feed lets a catalog look at n events of one type and tells what it noticed.
-func feed(c *schema.Catalog, n int, body func(i int) string) []schema.Change {
+func feed(c *catalog, n int, body func(i int) string) []schema.Change {
 	var changes []schema.Change
 	for i := range n {
 		changes = append(changes, c.Look(interaction, body(i))...)
@@ -35,9 +49,9 @@ func call(more string) func(i int) string {
 	}
 }
 
-func settled(t testing.TB) *schema.Catalog {
+func settled(t testing.TB) *catalog {
 	t.Helper()
-	c := schema.NewCatalog()
+	c := newCatalog()
 	require.Empty(t, feed(c, 300, call("")), "nothing is new while it is learned")
 	return c
 }
@@ -80,7 +94,7 @@ func TestNewEventTypesAreTold(t *testing.T) {
 }
 
 func TestNamesThatAreDataAreNotTold(t *testing.T) {
-	c := schema.NewCatalog()
+	c := newCatalog()
 	attributes := func(i int) string {
 		return fmt.Sprintf(`{"attributes":{"Customer no. (%d)":"x","jane.roe+%d@example.com":1}}`, i, i)
 	}
@@ -92,13 +106,40 @@ func TestNamesThatAreDataAreNotTold(t *testing.T) {
 	assert.NotContains(t, string(proposal), "example.com")
 
 	// Names that could be fields are taken for data once there are too many of them.
-	c = schema.NewCatalog()
+	c = newCatalog()
 	letters := func(i int) string {
 		return fmt.Sprintf(`{"map":{"name%c%c":1}}`, 'a'+rune(i/26%26), 'a'+rune(i%26))
 	}
 	feed(c, 676, letters)
 	proposal, _ = c.Infer(interaction, "map")
 	assert.Contains(t, string(proposal), "additionalProperties")
+}
+
+// TestOneOddNameHidesNothing: a customer's own field among those of the format.
+func TestOneOddNameHidesNothing(t *testing.T) {
+	c := settled(t)
+	require.Empty(t, c.Look(interaction, call(`,"first name":"Ann","🙂":1`)(0)))
+	assert.Equal(t, []schema.Change{{EventType: interaction, Kind: schema.New, Pointer: "/mood", Is: "string"}}, feed(c, 50, call(`,"mood":"x"`)))
+	proposal, _ := c.Infer(interaction, "x")
+	assert.Contains(t, string(proposal), `"required"`)
+	assert.NotContains(t, string(proposal), "additionalProperties")
+}
+
+// TestEverythingBeginsAtOnce: a contact centre's first calls are all at their beginning.
+func TestEverythingBeginsAtOnce(t *testing.T) {
+	c := schema.NewCatalog()
+	at := time.Unix(1767225600, 0)
+	for i := range 30_000 { // ten minutes of fifty in a second
+		at = at.Add(20 * time.Millisecond)
+		body := `{"id":"1","state":"started"}`
+		if i > 200 {
+			body = `{"id":"1","state":"connected","agent":"a"}`
+		}
+		if i > 2500 && i%10 == 0 {
+			body = `{"id":"1","state":"wrapup","agent":"a","code":"x"}`
+		}
+		require.Empty(t, c.Look(interaction, body, at), i)
+	}
 }
 
 // TestOrdinaryVarietyIsNoChange: fields that come and go by chance, each at its own rate.
@@ -113,7 +154,7 @@ func TestOrdinaryVarietyIsNoChange(t *testing.T) {
 		}
 		return "{" + strings.Join(fields, ",") + "}"
 	}
-	c := schema.NewCatalog()
+	c := newCatalog()
 	for range 20_000 {
 		require.Empty(t, c.Look(interaction, body(0)))
 	}
@@ -134,7 +175,7 @@ func TestInferredSchemaSaysWhatAllEventsHave(t *testing.T) {
 // TestInferredSchemasTakeWhatTheyWereInferredFrom is a property of all documents.
 func TestInferredSchemasTakeWhatTheyWereInferredFrom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := schema.NewCatalog()
+		c := newCatalog()
 		var bodies []string
 		for range rapid.IntRange(1, 20).Draw(t, "events") {
 			body, err := json.Marshal(document().Draw(t, "event"))
@@ -153,7 +194,7 @@ func TestInferredSchemasTakeWhatTheyWereInferredFrom(t *testing.T) {
 }
 
 func TestCatalogIsBounded(t *testing.T) {
-	c := schema.NewCatalog()
+	c := newCatalog()
 	for i := range 5000 {
 		c.Look(fmt.Sprintf("type %d", i), `{"a":1}`)
 	}
@@ -178,7 +219,7 @@ func BenchmarkLook(b *testing.B) {
 		fields[i] = fmt.Sprintf(`"field%02d": "value %02d of some length"`, i, i)
 	}
 	body := `{"data": {"id": "1", "type": "call", ` + strings.Join(fields, ", ") + `}}`
-	c := schema.NewCatalog()
+	c := newCatalog()
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"strings"
+	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -68,6 +69,7 @@ type field struct {
 
 	events      uint64 // that had it, null aside
 	first, last uint64 // such event, by its number among those of the type
+	lastAt      time.Time
 }
 
 const (

@@ -44,6 +44,9 @@ func describe(f *field) map[string]any {
 		required := []string{}
 		for _, name := range slices.Sorted(maps.Keys(f.fields)) {
 			below := f.fields[name]
+			if name == anyName {
+				continue
+			}
 			properties[name] = describe(below)
 			if !below.sometimes && below.kinds&kindNull == 0 {
 				required = append(required, name)

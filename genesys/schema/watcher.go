@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
@@ -14,7 +15,7 @@ type WatcherOptions struct {
 	Source string
 	// Learn calls look for events that were stored before, the oldest first, so that a process that
 	// starts anew does not take for new what is not; nil if there is nothing to learn from.
-	Learn  func(ctx context.Context, look func(eventType, content string)) error
+	Learn  func(ctx context.Context, look func(eventType, content string, at time.Time)) error
 	Logger logrus.FieldLogger
 	// Metrics may be nil.
 	Metrics *Metrics
@@ -69,7 +70,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 			return nil
 		case e := <-w.waiting:
 			w.bytes.Add(-int64(len(e.content)))
-			for _, c := range w.catalog.Look(e.eventType, e.content) {
+			for _, c := range w.catalog.Look(e.eventType, e.content, time.Now()) {
 				w.report(c)
 			}
 		}
@@ -81,7 +82,9 @@ func (w *Watcher) learn(ctx context.Context) {
 	if w.options.Learn == nil {
 		return
 	}
-	err := w.options.Learn(ctx, func(eventType, content string) { w.catalog.Look(eventType, content) })
+	err := w.options.Learn(ctx, func(eventType, content string, at time.Time) {
+		w.catalog.Look(eventType, content, at)
+	})
 	if err != nil && ctx.Err() == nil {
 		w.log.WithError(err).Warn("what events look like can't be learned from the stored ones; it is learned from those that come")
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"reflect"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sirupsen/logrus"
@@ -45,15 +46,15 @@ func readsAlike(a, b mesh.Source) bool {
 }
 
 // learner reads the latest events of a source.
-func (w *watchers) learner(s mesh.Source, reader *ingress.Reader) func(context.Context, func(eventType, content string)) error {
-	return func(ctx context.Context, look func(eventType, content string)) error {
+func (w *watchers) learner(s mesh.Source, reader *ingress.Reader) func(context.Context, func(eventType, content string, at time.Time)) error {
+	return func(ctx context.Context, look func(eventType, content string, at time.Time)) error {
 		for e, err := range mesh.StoredEvents(ctx, w.js, &s, mesh.Stored{Last: learnedEvents}) {
 			if err != nil {
 				return err
 			}
 			for _, reading := range reader.Reread(e) {
 				if reading.Content != "" {
-					look(reading.Event.Type, reading.Content)
+					look(reading.Event.Type, reading.Content, e.Received)
 				}
 			}
 		}

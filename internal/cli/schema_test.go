@@ -13,14 +13,18 @@ import (
 	"github.com/genmesh/genmesh/mesh"
 )
 
-// store puts events into the stream as ingress does.
+// store puts events into the stream as ingress does that gets one in a minute.
 func (h hospital) store(t *testing.T, bodies ...string) {
 	t.Helper()
+	stream, err := h.js.Stream(t.Context(), "INTERACTIONS")
+	require.NoError(t, err)
+	received := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(stream.CachedInfo().State.LastSeq) * time.Minute)
 	source := topologyOf(t, editedStreams(t)).Sources[0]
 	reader, err := ingress.NewReader(source)
 	require.NoError(t, err)
 	for _, body := range bodies {
-		readings := reader.Read(nil, mesh.Event{Source: source.Name, Received: time.Now(), Body: []byte(body)})
+		received = received.Add(time.Minute)
+		readings := reader.Read(nil, mesh.Event{Source: source.Name, Received: received, Body: []byte(body)})
 		require.Len(t, readings, 1)
 		require.Empty(t, readings[0].Reason)
 		_, err := h.committer.CommitAll(t.Context(), []mesh.Event{readings[0].Event})

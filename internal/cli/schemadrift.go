@@ -17,8 +17,9 @@ const driftHelp = `Read the stored events of a source and tell when they began t
 have vanished, or have another type than before. A running ingress reports the same in its log as
 it happens.
 
-What events look like is learned from the first of them, at least 100 of each type; a field has
-vanished when it has been away for longer than chance explains. Names and types are told, and no
+What events look like is learned from the first of them: of each type at least 100, over at least ten
+minutes, and until half of them have brought nothing new. A field has vanished when it has been away
+for ten minutes and for longer than chance explains. Names and types are told, and no
 values.
 
 Exit codes: 0 nothing changed, 1 an error, 2 something changed.`
@@ -43,7 +44,7 @@ func newSchemaDrift(p *program) *cobra.Command {
 			changes := []driftJSON{}
 			err := p.look(cmd, f, args[0], func(e mesh.Event, eventType, content string) {
 				looked++
-				for _, c := range catalog.Look(eventType, content) {
+				for _, c := range catalog.Look(eventType, content, e.Received) {
 					changes = append(changes, driftJSON{c, e.Sequence, e.Stored})
 				}
 			})

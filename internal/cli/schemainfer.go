@@ -44,10 +44,10 @@ func newSchemaInfer(p *program) *cobra.Command {
 func (p *program) infer(cmd *cobra.Command, f *storedFlags, source string) error {
 	apart, together := schema.NewCatalog(), schema.NewCatalog()
 	looked := 0
-	err := p.look(cmd, f, source, func(_ mesh.Event, eventType, content string) {
+	err := p.look(cmd, f, source, func(e mesh.Event, eventType, content string) {
 		looked++
-		apart.Look(eventType, content)
-		together.Look(f.types, content)
+		apart.Look(eventType, content, e.Received)
+		together.Look(f.types, content, e.Received)
 	})
 	if err != nil {
 		return err
