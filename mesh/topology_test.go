@@ -194,6 +194,7 @@ func TestMistakes(t *testing.T) {
 		"tokens for anybody": {[]string{inSource, inSource + `"verification": {"method": "jwt", "jwks_url": "https://issuer.example.com/keys"},`,
 			`"secrets": ["${GENESYS_WEBHOOK_SECRET}", "${GENESYS_WEBHOOK_SECRET_PREVIOUS:-}"],`, ``},
 			"sources[0].verification.audience: missing: an issuer makes tokens for others, too", "for genmesh"},
+		"tolerance of no time": {[]string{inSource, inSource + `"verification": {"tolerance": "5m"},`}, "sources[0].verification.tolerance: no time is signed", "timestamp_header"},
 		"issuer and secret": {[]string{inSource, inSource + `"verification": {"method": "jwt", "audience": "mesh", "jwks_url": "https://issuer.example.com/keys"},`},
 			"sources[0].verification.jwks_url: tokens are verified by their issuer's keys or by a secret", "remove it"},
 		"source twice":           {[]string{`"sources": [`, `"sources": [` + strings.Replace(genesysAgain, "genesys2", "genesys", 1)}, `sources[1].name: "genesys" is taken by sources[0].name`, ""},

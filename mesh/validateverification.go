@@ -71,6 +71,8 @@ func (c *checker) hmac(at string, v *Verification) {
 	}
 	timed := strings.Contains(v.Signed, "{timestamp}")
 	switch {
+	case !timed && v.Tolerance != 0:
+		c.wrong(at+".tolerance", `remove it, or sign a time with "signed" and "timestamp_header"`, "no time is signed, so there is nothing to tolerate")
 	case v.Signed != "" && !strings.Contains(v.Signed, "{body}"):
 		c.wrong(at+".signed", `write "{body}", or "{timestamp}.{body}"`, "%q leaves the body unsigned", v.Signed)
 	case timed && v.TimestampHeader == "":

@@ -71,6 +71,12 @@ func New(o Options) (*Client, error) {
 	}, nil
 }
 
+// Authenticate finds out whether the OAuth client is accepted. It needs no permission.
+func (c *Client) Authenticate(ctx context.Context) error {
+	_, err := c.tokens.get(ctx)
+	return err
+}
+
 // call is one request to the API.
 type call struct {
 	method, path string

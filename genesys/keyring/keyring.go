@@ -50,7 +50,8 @@ const (
 	minFetchInterval = time.Minute // between fetches that a bad signature causes
 	firstFetchRetry  = 5 * time.Second
 	fetchTimeout     = 2 * time.Second
-	maxKeys          = 64  // that the key service may have
+	maxKeys          = 64 // that the key service may have
+	maxKeyBytes      = 16 << 10
 	maxPrevious      = 16  // that no origin has any more
 	maxWaiting       = 256 // deliveries that wait for one fetch
 )
@@ -312,6 +313,8 @@ func (k *Keyring) checkKeys(keys []string) error {
 		return fmt.Errorf("the key service answers with %d keys; at most %d are believed", len(keys), maxKeys)
 	case slices.ContainsFunc(keys, func(key string) bool { return strings.TrimSpace(key) == "" }):
 		return errors.New("the key service answers with a blank key")
+	case slices.ContainsFunc(keys, func(key string) bool { return len(key) > maxKeyBytes }):
+		return fmt.Errorf("the key service answers with a key of more than %d bytes", maxKeyBytes)
 	}
 	_, err := k.options.Verifier(keys)
 	return err

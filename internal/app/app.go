@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/genmesh/genmesh/genesys/cloud"
 	"github.com/genmesh/genmesh/genesys/keyring"
 	"github.com/genmesh/genmesh/genesys/schema"
 	"github.com/genmesh/genmesh/genesys/simulator"
@@ -144,10 +145,10 @@ func (a *app) check(t *mesh.Topology) error {
 	if a.Ingress != nil {
 		for _, s := range t.Sources {
 			if err := a.checkKeys(s); err != nil {
-				return fmt.Errorf("source %s: %w", s.Name, err)
+				return err
 			}
-			if _, err := ingress.NewReader(s); err != nil {
-				return fmt.Errorf("source %s: %w", s.Name, err)
+			if err := CheckSource(s); err != nil {
+				return err
 			}
 		}
 	}
@@ -168,11 +169,25 @@ func (a *app) check(t *mesh.Topology) error {
 	return nil
 }
 
+// CheckSource finds what is wrong with a source beyond what streams.json itself can tell: a schema that
+// can't be read, a region that does not exist.
+func CheckSource(s mesh.Source) error {
+	if _, err := ingress.NewReader(s); err != nil {
+		return fmt.Errorf("source %s: %w", s.Name, err)
+	}
+	if s.API != nil && s.API.Region != "" {
+		if _, err := cloud.FindRegion(s.API.Region); err != nil {
+			return fmt.Errorf("source %s: api.region: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
 // checkKeys finds out whether a source's keys can be had and used, as far as this process knows.
 func (a *app) checkKeys(s mesh.Source) error {
 	if s.FetchesKeys() {
 		if _, err := CloudClient(*s.API, a.LookupEnv, a.agent()); err != nil {
-			return err
+			return fmt.Errorf("source %s: %w", s.Name, err)
 		}
 	}
 	var keys []string
@@ -181,11 +196,14 @@ func (a *app) checkKeys(s mesh.Source) error {
 		if keys, err = s.ResolveSecrets(a.LookupEnv); err != nil {
 			return err
 		}
-	} else if s.FetchesKeys() || s.Verification.JWKSURL != "" {
+	}
+	if len(keys) == 0 && (s.FetchesKeys() || s.Verification.JWKSURL != "") {
 		return nil // they come later
 	}
-	_, err := ingress.NewVerifier(s, keys)
-	return err
+	if _, err := ingress.NewVerifier(s, keys); err != nil {
+		return fmt.Errorf("source %s: %w", s.Name, err)
+	}
+	return nil
 }
 
 // agent is what the process calls itself to others.

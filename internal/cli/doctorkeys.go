@@ -19,8 +19,11 @@ func (p *program) keyProbes(s mesh.Source) []probe {
 	if s.Secret != "" || len(s.Secrets) > 0 {
 		probes = append(probes, found(secretFinding(s, p.LookupEnv)))
 	}
-	if s.FetchesKeys() {
+	switch {
+	case s.FetchesKeys():
 		probes = append(probes, p.subscriptionProbe(s))
+	case s.API != nil:
+		probes = append(probes, p.apiProbe(s))
 	}
 	if s.Verification.JWKSURL != "" {
 		probes = append(probes, issuerProbe(s))
@@ -75,6 +78,21 @@ func changedAgo(at time.Time) string {
 		return fmt.Sprintf(", changed %s ago", plural(int(ago/day), "day"))
 	}
 	return ", changed today"
+}
+
+// apiProbe looks whether the OAuth client of a source is accepted.
+func (p *program) apiProbe(s mesh.Source) probe {
+	return func(ctx context.Context) []finding {
+		check := "api " + s.Name
+		client, err := p.cloudClient(s)
+		if err != nil {
+			return []finding{broken(check, err, "correct the source's api block, or set its client_secret")}
+		}
+		if err := client.Authenticate(ctx); err != nil {
+			return []finding{broken(check, err, subscriptionRemedy(err))}
+		}
+		return []finding{good(check, "the OAuth client is accepted")}
+	}
 }
 
 // subscriptionProbe looks at the subscription that a source's keys come from.

@@ -137,3 +137,14 @@ func TestDoctorLooksAtSubscriptions(t *testing.T) {
 	assert.Equal(t, healthFail, f.Status)
 	assert.Contains(t, f.Remedy, "OAuth client")
 }
+
+func TestDoctorLooksAtTheOAuthClientOfNotifications(t *testing.T) {
+	_, i := newOrganization(t)
+	i.env["NATS_URL"] = "nats://127.0.0.1:1"
+	i.env["GENMESH_STREAMS"] = file(t, "streams.json", editedStreams(t, `"preset": "genesys",`, `"preset": "genesys",
+      "api": {"url": "${GENESYS_API}", "client_id": "simulator", "client_secret": "${GENESYS_CLIENT_SECRET}"}, "notifications": {"topics": ["v2.users.a.presence"]},`))
+	look := func() finding { return examined(t, i.run(t, "doctor", "-o", "json"))["api genesys"] }
+	assert.Equal(t, healthOK, look().Status)
+	i.env["GENESYS_CLIENT_SECRET"] = "wrong"
+	assert.Equal(t, healthFail, look().Status)
+}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/genmesh/genmesh/internal/app"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -16,6 +17,9 @@ func newValidate(p *program) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t, err := p.topology(cmd)
+			if err == nil {
+				err = checkSources(t)
+			}
 			if p.wantsJSON() {
 				return writeValidity(cmd.OutOrStdout(), t, err)
 			}
@@ -29,6 +33,15 @@ func newValidate(p *program) *cobra.Command {
 	}
 	p.outputFlag(cmd)
 	return cmd
+}
+
+// checkSources finds all sources that can't be taken up.
+func checkSources(t *mesh.Topology) error {
+	var errs []error
+	for _, s := range t.Sources {
+		errs = append(errs, app.CheckSource(s))
+	}
+	return errors.Join(errs...)
 }
 
 // validity is what genmesh validate -o json prints.

@@ -72,3 +72,15 @@ func TestMissingFileIsNeverReplacedByTheBuiltInOneAgainstACluster(t *testing.T) 
 		assert.Contains(t, o.out+o.err, "there is no streams.json", args)
 	}
 }
+
+func TestValidateLooksAtSchemasAndRegions(t *testing.T) {
+	for edit, problem := range map[string]string{
+		`"event_types": {"*": {"schema": "builtin:genesys-interactions"}},`:           "there is no such schema",
+		`"event_types": {"*": {"schema": "gone.json"}},`:                              "gone.json",
+		`"api": {"region": "eu-central", "client_id": "x", "client_secret": "${X}"},`: `no region "eu-central"`,
+	} {
+		o := run(t, "validate", "--streams", file(t, "streams.json", editedStreams(t, `"preset": "genesys",`, `"preset": "genesys", `+edit)))
+		assert.Equal(t, exitError, o.code, edit)
+		assert.Contains(t, o.err, problem)
+	}
+}
