@@ -58,6 +58,9 @@ func StoredEvents(ctx context.Context, js jetstream.JetStream, s *Source, chosen
 // idleRead bounds how long a listing waits for the next message that the server announced.
 const idleRead = 5 * time.Second
 
+// dropTimeout bounds the goodbye at the end of a listing.
+const dropTimeout = time.Second
+
 // readStream yields the messages that a stream holds for config when it is called.
 func readStream(ctx context.Context, js jetstream.JetStream, stream string, config jetstream.OrderedConsumerConfig) iter.Seq2[jetstream.Msg, error] {
 	return func(yield func(jetstream.Msg, error) bool) {
@@ -73,6 +76,7 @@ func readStream(ctx context.Context, js jetstream.JetStream, stream string, conf
 		}
 		left := info.NumPending + uint64(info.NumAckPending)
 		if left == 0 {
+			dropConsumer(ctx, js, stream, consumer)
 			return
 		}
 		messages, err := consumer.Messages()
@@ -80,6 +84,7 @@ func readStream(ctx context.Context, js jetstream.JetStream, stream string, conf
 			yield(nil, fmt.Errorf("read stream %s: %w", stream, err))
 			return
 		}
+		defer dropConsumer(ctx, js, stream, consumer)
 		defer messages.Stop()
 		for ; left > 0; left-- {
 			msg, err := nextMessage(ctx, messages)
@@ -98,6 +103,14 @@ func readStream(ctx context.Context, js jetstream.JetStream, stream string, conf
 			}
 		}
 	}
+}
+
+// dropConsumer takes away what the reading needed: the server would keep it for some minutes, and who
+// lists often would run into the limit of consumers.
+func dropConsumer(ctx context.Context, js jetstream.JetStream, stream string, consumer jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
+	defer cancel()
+	_ = js.DeleteConsumer(ctx, stream, consumer.CachedInfo().Name) // it ends by itself as well
 }
 
 func isRead(ctx context.Context, consumer jetstream.Consumer) bool {

@@ -64,6 +64,14 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
+// missing is what was looked for and is not there.
+type missing struct{ text string }
+
+func (m *missing) Error() string { return m.text }
+
+// Is makes errors.Is find out what went wrong.
+func (m *missing) Is(target error) bool { return target == ErrNotFound }
+
 const maxMessageBytes = 300
 
 // newError reads the API's words out of an answer, as far as it has some.

@@ -126,7 +126,7 @@ func (c *Client) FindSubscription(ctx context.Context, name string) (Subscriptio
 		}
 	}
 	if id == "" {
-		return Subscription{}, fmt.Errorf("genesys cloud has no subscription named %q: %w", name, ErrNotFound)
+		return Subscription{}, &missing{fmt.Sprintf("genesys cloud has no subscription named %q", name)}
 	}
 	return c.Subscription(ctx, id)
 }

@@ -327,7 +327,7 @@ func (k *Keyring) land(keys []string, err error, now time.Time) error {
 	if err != nil {
 		k.options.Metrics.fetched(k.options.Source, "failed")
 		if before.Failure == nil {
-			k.log.WithError(err).Warn("the keys can't be fetched; those that are known stay valid")
+			k.log.WithError(err).Warn(k.withoutService())
 		}
 		return err
 	}
@@ -341,6 +341,14 @@ func (k *Keyring) land(keys []string, err error, now time.Time) error {
 	k.options.Metrics.fetched(k.options.Source, outcome)
 	k.fetched, k.state.Fetched = keys, now
 	return k.merge(now)
+}
+
+// withoutService says what it means that the keys can't be fetched.
+func (k *Keyring) withoutService() string {
+	if len(k.known) == 0 {
+		return "the keys can't be fetched and none is known: deliveries are asked to come again until they can"
+	}
+	return "the keys can't be fetched; those that are known stay valid"
 }
 
 // refresh looks at the local keys and at the time; the caller holds the lock.

@@ -73,8 +73,14 @@ type Simulator struct {
 
 // New makes a simulator and listens, if it shall. One that is never run must be closed.
 func New(o Options) (*Simulator, error) {
-	if o.Rate <= 0 || o.Rate > maxRate {
+	if !(o.Rate > 0 && o.Rate <= maxRate) {
 		return nil, fmt.Errorf("the rate must be above 0 and at most %d events per second", maxRate)
+	}
+	if o.Count < 0 {
+		return nil, errors.New("the number of events must not be below zero")
+	}
+	if o.Addr == "" && len(o.Targets) == 0 {
+		return nil, errors.New("there is nobody to deliver to: neither a target nor an API to subscribe at")
 	}
 	if o.Interactions < 0 || o.Interactions > maxInteractions {
 		return nil, fmt.Errorf("the interactions under way must be at least 0 and at most %d", maxInteractions)

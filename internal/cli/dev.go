@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,7 +80,7 @@ func (p *program) dev(cmd *cobra.Command, f devFlags) error {
 	if _, err := os.Stat(p.streams); err != nil {
 		log.Warnf("there is no %s: the built-in one is used", p.streams)
 	}
-	if assumed {
+	if assumed && usesWebhookSecret(t) {
 		log.Warnf("%s is not set: events are verified with %q, which everybody knows", secretVariable, devSecret)
 	}
 	ctx, end := context.WithCancel(cmd.Context())
@@ -88,17 +90,19 @@ func (p *program) dev(cmd *cobra.Command, f devFlags) error {
 		reloads = endWithTerminal(ctx, reloads, func() bool { return isTerminal(p.Out) }, end)
 	}
 	return app.Run(ctx, app.Config{
-		Simulation:  simulation,
-		Streams:     p.streamsFile(cmd),
-		Embedded:    &app.Embedded{DataDir: filepath.Join(f.data, "nats"), Listen: f.nats},
-		Ingress:     &app.Ingress{Addr: f.http, Grace: devGrace},
-		Workers:     &app.Workers{Grace: devGrace},
-		ConsoleAddr: f.console,
-		Apply:       true,
-		LookupEnv:   lookup,
-		Reload:      reloads,
-		Logger:      log,
-		Version:     p.Version,
+		Simulation: simulation,
+		Streams:    p.streamsFile(cmd),
+		Embedded:   &app.Embedded{DataDir: filepath.Join(f.data, "nats"), Listen: f.nats},
+		Ingress:    &app.Ingress{Addr: f.http, Grace: devGrace},
+		Workers:    &app.Workers{Grace: devGrace},
+		// A bridge that has nothing to do would end the process.
+		Notifications: notificationsOf(t),
+		ConsoleAddr:   f.console,
+		Apply:         true,
+		LookupEnv:     lookup,
+		Reload:        reloads,
+		Logger:        log,
+		Version:       p.Version,
 		Started: func(a app.Addresses) {
 			hints{topology: t, addresses: a, streams: p.streams, data: f.data}.write(cmd.OutOrStdout())
 		},
@@ -111,8 +115,8 @@ func (p *program) simulation(t *mesh.Topology, perSecond float64) (*app.Simulati
 	switch {
 	case perSecond == 0:
 		return nil, nil
-	case perSecond < 0:
-		return nil, errors.New("--simulate must not be below zero: it is a rate, events per second")
+	case !(perSecond > 0):
+		return nil, errors.New("--simulate must be above zero: it is a rate, events per second")
 	}
 	for _, s := range t.Sources {
 		if s.Preset != genesysPreset || s.FetchesKeys() {
@@ -125,6 +129,23 @@ func (p *program) simulation(t *mesh.Topology, perSecond float64) (*app.Simulati
 		return &app.Simulation{Rate: perSecond, Path: s.Path, Secret: key, Faults: usualFaults()}, nil
 	}
 	return nil, fmt.Errorf("--simulate needs a source with the preset %q and a secret of its own", genesysPreset)
+}
+
+// notificationsOf is the forwarding of notifications, if a source asks for it.
+func notificationsOf(t *mesh.Topology) *app.Notifications {
+	if !slices.ContainsFunc(t.Sources, func(s mesh.Source) bool { return s.Notifications != nil }) {
+		return nil
+	}
+	return &app.Notifications{Grace: devGrace}
+}
+
+// usesWebhookSecret reports whether a source is verified by the secret that dev stands in for.
+func usesWebhookSecret(t *mesh.Topology) bool {
+	return slices.ContainsFunc(t.Sources, func(s mesh.Source) bool {
+		return slices.ContainsFunc(slices.Concat(s.Secrets, []mesh.Secret{s.Secret}), func(secret mesh.Secret) bool {
+			return strings.HasPrefix(string(secret), "${"+secretVariable+"}") || strings.HasPrefix(string(secret), "${"+secretVariable+":")
+		})
+	})
 }
 
 // withDevSecret is lookup with devSecret in the place of a webhook secret that is not set.

@@ -49,7 +49,7 @@ func destination(s mesh.Subscriber) string {
 // to see what became of it.
 func (h hints) tryOut(b *strings.Builder) {
 	for _, s := range h.topology.Sources {
-		if s.Preset != genesysPreset {
+		if s.Preset != genesysPreset || s.FetchesKeys() {
 			continue
 		}
 		url := "http://" + h.addresses.Ingress + s.Path

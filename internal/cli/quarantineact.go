@@ -119,7 +119,7 @@ func (p *program) reportQuarantine(cmd *cobra.Command, result actResult, past st
 		}
 	}
 	if len(result.Failed) > 0 {
-		return fmt.Errorf("%d of %s could not be %s", len(result.Failed), plural(chosen, "event"), past)
+		return fmt.Errorf("%d of %s: not %s", len(result.Failed), plural(chosen, "event"), past)
 	}
 	return nil
 }

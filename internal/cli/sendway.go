@@ -97,6 +97,9 @@ func sourceURL(given, path string, written bool) (string, error) {
 
 // sourceKey is the first secret of the source, or that of --secret-env.
 func (p *program) sourceKey(cmd *cobra.Command, f *sendFlags, source mesh.Source) (string, error) {
+	if source.Verification.JWKSURL != "" {
+		return "", fmt.Errorf("only the issuer of the source %s can make a token for it", source.Name)
+	}
 	if cmd.Flags().Changed("secret-env") {
 		return p.sendSecret(f)
 	}

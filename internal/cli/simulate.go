@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -68,7 +69,7 @@ func newSimulate(p *program) *cobra.Command {
 	flags.Uint64Var(&f.seed, "seed", 0, "the same makes the same interactions again; 0 makes new ones")
 	flags.StringVar(&f.start, "start", "", "the `TIME` (RFC 3339) when the interactions begin, for the same bodies again; \"\" stamps events with the time they are made")
 	flags.IntVar(&f.interactions, "interactions", 0, "how many are under way at once; 0 is as many as make their times real at the rate, up to 2000")
-	flags.StringVar(&f.ledger, "ledger", "", "a `FILE` for every delivery with its attempts, one line of JSON each")
+	flags.StringVar(&f.ledger, "ledger", "", "a `FILE` for every delivery with its attempts, one line of JSON each; at most the latest 100,000")
 	faultFlags(flags, &f.faults)
 	p.outputFlag(cmd)
 	return cmd
@@ -111,6 +112,14 @@ func (p *program) simulate(cmd *cobra.Command, f *simulateFlags) error {
 	if options.Seed == 0 {
 		options.Seed = rand.Uint64()
 	}
+	if f.duration < 0 {
+		return errors.New("--for must not be below zero")
+	}
+	record, err := openLedger(f.ledger)
+	if err != nil {
+		return err
+	}
+	defer record.Close() // writeLedger tells of errors
 	sim, err := simulator.New(options)
 	if err != nil {
 		return err
@@ -130,12 +139,15 @@ func (p *program) simulate(cmd *cobra.Command, f *simulateFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.ledger != "" {
-		if err := writeLedger(f.ledger, sim.Ledger().Entries()); err != nil {
-			return err
-		}
+	summary := sim.Ledger().Summary()
+	err = p.reportSimulation(cmd.OutOrStdout(), summary, options.Seed)
+	if record == nil {
+		return err
 	}
-	return p.reportSimulation(cmd.OutOrStdout(), sim.Ledger().Summary(), options.Seed)
+	if summary.Forgotten > 0 {
+		say(p.Err, "the ledger has the latest deliveries only: %d before them are not in it", summary.Forgotten)
+	}
+	return errors.Join(err, writeLedger(record, sim.Ledger().Entries()))
 }
 
 // watchSimulation tells about once a second how it goes, on a terminal, until the returned function
@@ -170,15 +182,19 @@ func (p *program) watchSimulation(ledger *simulator.Ledger) (stop func()) {
 	}
 }
 
-func writeLedger(name string, entries []simulator.Entry) error {
-	file, err := os.Create(name)
-	if err != nil {
-		return err
+// openLedger makes the file before the simulation begins, for it may take hours; nil if there shall be
+// none.
+func openLedger(name string) (*os.File, error) {
+	if name == "" {
+		return nil, nil
 	}
+	return os.Create(name)
+}
+
+func writeLedger(file *os.File, entries []simulator.Entry) error {
 	encoder := json.NewEncoder(file)
 	for _, e := range entries {
 		if err := encoder.Encode(e); err != nil {
-			_ = file.Close() // the first error counts
 			return err
 		}
 	}
@@ -195,11 +211,11 @@ func (p *program) reportSimulation(w io.Writer, s simulator.Summary, seed uint64
 		return err
 	}
 	if wrong := s.Wrong(); wrong > 0 {
-		verb := "deliveries"
+		what := "deliveries ended as they should not"
 		if wrong == 1 {
-			verb = "delivery"
+			what = "delivery ended as it should not"
 		}
-		return fmt.Errorf("%d %s ended as they should not: --ledger FILE has all of them", wrong, verb)
+		return fmt.Errorf("%d %s: --ledger FILE has all of them", wrong, what)
 	}
 	return nil
 }

@@ -57,10 +57,11 @@ func TestSimulationTellsWhatEndedWrong(t *testing.T) {
 	assert.Equal(t, exitError, o.code)
 	assert.Contains(t, o.err, "3 deliveries ended as they should not", "they were signed with the well-known secret")
 
-	for flag, value := range map[string]string{"--rate": "0", "--duplicate-percent": "101", "--addr": "0.0.0.0:0", "--interactions": "-1"} {
+	for flag, value := range map[string]string{"--rate": "0", "--duplicate-percent": "101", "--addr": "0.0.0.0:0", "--interactions": "-1", "--count": "-5", "--for": "-5s", "--target": "", "--ledger": "/nowhere/ledger"} {
 		o := run(t, "simulate", "--target", url, "--addr", "", "--count", "1", flag, value)
 		assert.Equal(t, exitError, o.code, flag)
 	}
+	assert.Equal(t, exitError, run(t, "simulate", "--target", url, "--addr", "", "--rate", "NaN").code)
 	o = run(t, "simulate", "--target", "https://mesh.example.com/webhooks/genesys")
 	assert.Contains(t, o.err, secretVariable, "the well-known secret is for this machine only")
 }
