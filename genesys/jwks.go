@@ -2,6 +2,7 @@ package genesys
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,11 +13,12 @@ import (
 const (
 	maxJWKSBytes = 1 << 20
 	maxJWKs      = 64
+	minRSABytes  = 2048 / 8 // RFC 7518, 3.3
 )
 
 // FetchIssuerKeys asks for the public keys of an issuer of tokens, a JSON Web Key Set (RFC 7517): each
-// key as JSON, for NewVerifier. Keys that are for something else than signing, or of a kind that is
-// not understood, are left out. It follows no redirects: the keys decide who may bring events.
+// key as JSON, for NewVerifier. Keys that are for something else than signing, of a kind that is
+// not understood, or RSA of less than 2048 bits, are left out. It follows no redirects: the keys decide who may bring events.
 func FetchIssuerKeys(ctx context.Context, url string) ([]string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -50,9 +52,12 @@ func signingKeys(raw []byte) ([]string, error) {
 	}
 	var keys []string
 	for _, key := range set.Keys {
-		var is struct{ Use string }
+		var is struct{ Use, Kty, N string }
 		if json.Unmarshal(key, &is) != nil || is.Use != "" && is.Use != "sig" {
 			continue
+		}
+		if is.Kty == "RSA" && base64.RawURLEncoding.DecodedLen(len(is.N)) < minRSABytes {
+			continue // anybody could find the other half
 		}
 		if _, err := issuerKeys([]string{string(key)}); err != nil {
 			continue

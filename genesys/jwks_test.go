@@ -106,6 +106,7 @@ func TestKeysOfAnIssuerThatAreNoUse(t *testing.T) {
 		jwk(t, encrypts, map[string]any{"kid": "encrypts", "use": "enc"}),
 		map[string]any{"kty": "AKP", "kid": "post-quantum", "alg": "ML-DSA-44", "pub": "AAAA"},
 		map[string]any{"kty": "EC", "kid": "another curve", "crv": "secp256k1", "x": "AAAA", "y": "AAAA"},
+		map[string]any{"kty": "RSA", "kid": "a", "n": "AQAB", "e": "AQAB"}, // of 17 bits
 		map[string]any{"kid": "no kind"}, map[string]any{"kty": "RSA", "kid": "broken", "n": "?"},
 		"a text", 5, nil, []string{"a list"},
 		jwk(t, ec, map[string]any{"kid": "b"}), jwk(t, ed, nil),

@@ -222,3 +222,14 @@ func TestHintsAreCompleteAndSayNothingUntrue(t *testing.T) {
 	assert.NotContains(t, out.String(), "metrics")
 	assert.NotContains(t, out.String(), "dead list", "there is no port to ask")
 }
+
+func TestDevListensToNotificationsWhereASourceAsksForThem(t *testing.T) {
+	_, i := newOrganization(t)
+	i.env["COMPLIANCE_URL"] = "log:"
+	i.env["GENMESH_STREAMS"] = file(t, "streams.json", editedStreams(t, `"preset": "genesys",`, `"preset": "genesys-notification",
+      "api": {"url": "${GENESYS_API}", "client_id": "simulator", "client_secret": "${GENESYS_CLIENT_SECRET}"},
+      "notifications": {"topics": ["v2.users.a-001.conversations"]},`))
+	dev := serve(t, i.env, devArgs(t)...)
+	dev.await(dev.err, `(listening to the notification service)`)
+	assert.Equal(t, exitOK, dev.end(), dev.err)
+}
