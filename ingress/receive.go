@@ -117,11 +117,21 @@ func (s *receiver) store(ctx context.Context, readings []Reading) (answer, error
 		}
 		answers[i] = stored(&reading.Event, receipts[0])
 		if !receipts[0].Duplicate {
-			s.observer.Observe(reading.Event.Type, reading.Content)
+			s.observe(reading)
 		}
 		receipts = receipts[1:]
 	}
 	return together(answers), nil
+}
+
+// observe hands an event to who looks at its content later. What is a small part of a body is copied, so
+// that it does not keep all of it in memory meanwhile.
+func (s *receiver) observe(r *Reading) {
+	content := r.Content
+	if 2*len(content) < len(r.Event.Body) {
+		content = strings.Clone(content)
+	}
+	s.observer.Observe(r.Event.Type, content)
 }
 
 func (s *receiver) commit(ctx context.Context, events []mesh.Event) ([]mesh.Receipt, error) {

@@ -47,8 +47,12 @@ func NewWatcher(o WatcherOptions) *Watcher {
 	}
 }
 
-// Observe hands over an event. It never blocks. Content is valid JSON without a name twice.
+// Observe hands over an event. It never blocks. Content is valid JSON without a name twice, and is kept
+// for a while with all that it is a part of.
 func (w *Watcher) Observe(eventType, content string) {
+	if len(w.waiting) == cap(w.waiting) {
+		return
+	}
 	size := int64(len(content))
 	if w.bytes.Add(size) > maxWaitingBytes {
 		w.bytes.Add(-size)

@@ -114,18 +114,3 @@ func TestWatcherNeverBlocks(t *testing.T) {
 		w.Observe(interaction, large)
 	}
 }
-
-// BenchmarkObserve is what a watcher costs the request that brought an event.
-func BenchmarkObserve(b *testing.B) {
-	w := schema.NewWatcher(schema.WatcherOptions{Source: "genesys", Logger: logrus.New()})
-	ctx, cancel := context.WithCancel(b.Context())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	body := call("")(0)
-	b.ReportAllocs()
-	for b.Loop() {
-		w.Observe(interaction, body)
-	}
-	cancel()
-	<-done
-}

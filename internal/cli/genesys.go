@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,17 +36,16 @@ func newGenesys(p *program) *cobra.Command {
 }
 
 // platformOf is the API of a source: of the named one, or of the only one that has an api block.
-func (p *program) platformOf(cmd *cobra.Command, name string) (*cloud.Client, mesh.Source, error) {
+func (p *program) platformOf(cmd *cobra.Command, source string) (*cloud.Client, error) {
 	t, err := p.topology(cmd)
 	if err != nil {
-		return nil, mesh.Source{}, err
+		return nil, err
 	}
-	source, err := apiSource(t, name)
+	s, err := apiSource(t, source)
 	if err != nil {
-		return nil, mesh.Source{}, err
+		return nil, err
 	}
-	client, err := p.cloudClient(source)
-	return client, source, err
+	return p.cloudClient(s)
 }
 
 func (p *program) cloudClient(s mesh.Source) (*cloud.Client, error) {
@@ -77,13 +75,17 @@ func apiSource(t *mesh.Topology, name string) (mesh.Source, error) {
 	return mesh.Source{}, errors.New("no source of streams.json has an api block: it says where Genesys Cloud is and which OAuth client to use")
 }
 
-// findSubscription finds one by its name or its id.
-func findSubscription(ctx context.Context, client *cloud.Client, nameOrID string) (cloud.Subscription, error) {
-	found, err := client.FindSubscription(ctx, nameOrID)
+// subscriptionOf finds one by its name or its id.
+func (p *program) subscriptionOf(cmd *cobra.Command, source, nameOrID string) (*cloud.Client, cloud.Subscription, error) {
+	client, err := p.platformOf(cmd, source)
+	if err != nil {
+		return nil, cloud.Subscription{}, err
+	}
+	found, err := client.FindSubscription(cmd.Context(), nameOrID)
 	if errors.Is(err, cloud.ErrNotFound) {
-		if byID, idErr := client.Subscription(ctx, nameOrID); idErr == nil {
-			return byID, nil
+		if byID, idErr := client.Subscription(cmd.Context(), nameOrID); idErr == nil {
+			return client, byID, nil
 		}
 	}
-	return found, err
+	return client, found, err
 }

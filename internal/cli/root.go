@@ -29,7 +29,8 @@ Every flag can also be given in the environment, as GENMESH_ and its name in cap
 default. The variables of the nats command line (NATS_URL, NATS_CREDS, NATS_CONTEXT ...) work
 as well.
 
-Exit codes: 0 all is well, 1 an error or wrong usage, 2 genmesh plan found something to change.`
+Exit codes: 0 all is well, 1 an error or wrong usage, 2 something would change or has
+changed: plan, schema drift, genesys subscriptions sync --dry-run.`
 
 const rootExample = `  genmesh dev                     everything in one process, on this machine
   genmesh send                    one signed event to it

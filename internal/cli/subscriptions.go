@@ -40,7 +40,7 @@ func newSubscriptionList(p *program) *cobra.Command {
 		Short: "List the webhook subscriptions of an organization",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, _, err := p.platformOf(cmd, source)
+			client, err := p.platformOf(cmd, source)
 			if err != nil {
 				return err
 			}
@@ -83,11 +83,7 @@ func newSubscriptionShow(p *program) *cobra.Command {
 		Short: "Show one subscription; its key is never shown",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, _, err := p.platformOf(cmd, source)
-			if err != nil {
-				return err
-			}
-			found, err := findSubscription(cmd.Context(), client, args[0])
+			_, found, err := p.subscriptionOf(cmd, source, args[0])
 			if err != nil {
 				return err
 			}
@@ -122,11 +118,7 @@ func newSubscriptionDelete(p *program) *cobra.Command {
 		Short: "Delete one subscription: Genesys Cloud sends nothing more for it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, _, err := p.platformOf(cmd, source)
-			if err != nil {
-				return err
-			}
-			found, err := findSubscription(cmd.Context(), client, args[0])
+			client, found, err := p.subscriptionOf(cmd, source, args[0])
 			if err != nil {
 				return err
 			}
