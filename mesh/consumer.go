@@ -56,7 +56,7 @@ func (t *Topology) Replays(s Subscriber) (Subscriber, bool) {
 	s.Stream = dead.Name
 	s.FilterSubject, s.FilterSubjects = "", []string{replayPrefix + s.Name + ".>"}
 	s.DeliverPolicy, s.OptStartSeq, s.OptStartTime = jetstream.DeliverAllPolicy, 0, nil
-	s.ReplayPolicy, s.RateLimit, s.MemoryStorage = jetstream.ReplayInstantPolicy, 0, false
+	s.ReplayPolicy, s.RateLimitBPS, s.MemoryStorage = jetstream.ReplayInstantPolicy, 0, false
 	s.Replicas = 0 // as the dead-letter stream has
 	if limit := dead.ConsumerLimits.MaxAckPending; limit > 0 {
 		s.MaxAckPending = min(s.MaxAckPending, limit)
@@ -96,7 +96,7 @@ func (s Subscriber) ConsumerConfig() jetstream.ConsumerConfig {
 		AckWait:         time.Duration(s.AckWait),
 		MaxDeliver:      s.MaxDeliver,
 		ReplayPolicy:    s.ReplayPolicy,
-		RateLimit:       s.RateLimit,
+		RateLimit:       s.RateLimitBPS,
 		SampleFrequency: s.SampleFrequency,
 		MaxAckPending:   s.MaxAckPending,
 		Replicas:        s.Replicas,

@@ -32,6 +32,8 @@ func (d *decoder) decode(n *node, v reflect.Value, path string) {
 		d.backoff(n, v, path)
 	case *Target:
 		d.target(n, v, path)
+	case *Redaction:
+		d.redaction(n, v, path)
 	case *Selectors:
 		d.selectors(n, v, path)
 	default:
@@ -89,6 +91,17 @@ func (d *decoder) backoff(n *node, v reflect.Value, path string) {
 		return
 	}
 	d.object(n, v, path)
+}
+
+// redaction reads an object, or a path alone.
+func (d *decoder) redaction(n *node, v reflect.Value, path string) {
+	if n.kind != kindString {
+		d.object(n, v, path)
+		return
+	}
+	if text, ok := d.text(n, path, "a path or an object"); ok {
+		v.Set(reflect.ValueOf(Redaction{Path: text}))
+	}
 }
 
 // target keeps the URL as it was written, besides what it expands to.

@@ -90,6 +90,14 @@ func (r Rate) String() string {
 	return strconv.Itoa(r.Events) + "/s"
 }
 
+// PerSecond is the rate in events per second; 0 is no limit.
+func (r Rate) PerSecond() float64 {
+	if r.Per == 0 {
+		return 0
+	}
+	return float64(r.Events) / r.Per.Seconds()
+}
+
 // MarshalJSON writes the rate as String does.
 func (r Rate) MarshalJSON() ([]byte, error) { return json.Marshal(r.String()) }
 

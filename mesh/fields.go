@@ -53,6 +53,12 @@ func enumValues(t reflect.Type) []string {
 		return []string{string(InteractionRequired), string(InteractionOptional)}
 	case reflect.TypeFor[BackoffType]():
 		return []string{string(BackoffExponential), string(BackoffFixed)}
+	case reflect.TypeFor[Order]():
+		return []string{string(OrderInteraction), string(OrderNone)}
+	case reflect.TypeFor[RedactWith]():
+		return []string{string(RedactMask), string(RedactHash), string(RedactDrop)}
+	case reflect.TypeFor[AuthMethod]():
+		return []string{string(AuthBasic), string(AuthBearer), string(AuthOAuth2)}
 	case reflect.TypeFor[VerificationMethod]():
 		return []string{
 			string(VerifyHMAC), string(VerifyStandardWebhooks), string(VerifyMessageSignature), string(VerifyHeader),

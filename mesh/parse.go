@@ -108,6 +108,8 @@ const (
 	defaultBackoffBase           = Duration(time.Second)
 	defaultBackoffFactor         = 2
 	defaultBackoffMax            = Duration(time.Minute)
+	defaultBreakerFailures       = 10
+	defaultBreakerFor            = Duration(10 * time.Second)
 	defaultTimeout               = Duration(10 * time.Second)
 	defaultRotateBytes     int64 = 100 << 20
 )
@@ -170,6 +172,16 @@ func (s *Subscriber) fillDefaults() {
 	setDefault(&s.Backoff.Factor, defaultBackoffFactor)
 	setDefault(&s.Backoff.Max, max(defaultBackoffMax, s.Backoff.Base))
 	setDefault(&s.Backoff.Jitter, "none")
+	setDefault(&s.Order, OrderInteraction)
+	setDefault(&s.Partitions, 1)
+	setDefault(&s.Breaker.Failures, defaultBreakerFailures)
+	setDefault(&s.Breaker.For, defaultBreakerFor)
+	if s.RateLimit.Events > 0 {
+		setDefault(&s.Burst, max(int(s.RateLimit.PerSecond()), 1))
+	}
+	for i := range s.Redact {
+		setDefault(&s.Redact[i].With, RedactMask)
+	}
 	dropWritten(s.Metadata)
 	if s.Target != nil {
 		setDefault(&s.Target.Timeout, defaultTimeout)
