@@ -24,7 +24,7 @@ type schemaNode struct {
 		Enum []string
 		Ref  string `json:"$ref"`
 	}
-	Defs                 map[string]schemaNode `json:"$defs"`
+	Defs map[string]schemaNode `json:"$defs"`
 }
 
 func TestSchemaAndGoTypesAgree(t *testing.T) {

@@ -1,0 +1,135 @@
+package mesh
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Delivery is how the handing of one event to one subscriber ended. It names the event by its
+// place alone and holds nothing of it, so that nothing has to be erased here with the event.
+type Delivery struct {
+	Stream     string    `json:"stream"`
+	Sequence   uint64    `json:"sequence"`
+	Stored     time.Time `json:"stored"`
+	Subscriber string    `json:"subscriber"`
+	Outcome    Outcome   `json:"outcome"`
+	// Reason is why it became a dead letter, or which step passed it by; "" for what was taken.
+	Reason string `json:"reason,omitempty"`
+	// Attempts is how often the target was tried.
+	Attempts int `json:"attempts,omitempty"`
+	// Began is when the event came into the hands of the process that brought it to its end, Ended
+	// when it did.
+	Began time.Time `json:"began"`
+	Ended time.Time `json:"ended"`
+	// Waited is how long of that it waited because the target asked for air, the breaker was open,
+	// the rate was limited or the subscriber paused.
+	Waited Duration `json:"waited,omitempty"`
+	// Replay is true for a dead letter or a part of the history that was replayed.
+	Replay bool `json:"replay,omitempty"`
+}
+
+// Outcome is how a delivery ended.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeDelivered Outcome = "delivered"
+	// OutcomeDead: it became a dead letter.
+	OutcomeDead Outcome = "dead"
+	// OutcomePassed: the subscriber's when or transform passed it by.
+	OutcomePassed Outcome = "passed"
+)
+
+const (
+	deliveriesPrefix   = "deliveries."
+	deliveriesSubjects = "deliveries.>"
+	// maxDeliveriesBytes bounds one message of records; MaxRecords keeps it far below.
+	maxDeliveriesBytes = 512 << 10
+	// MaxRecords is how many deliveries RecordDeliveries takes at once.
+	MaxRecords = 2000
+)
+
+// DeliveryRecords is the stream that keeps how deliveries ended, if streams.json has one: a
+// stream that takes "deliveries.>".
+func (t *Topology) DeliveryRecords() (Stream, bool) { return t.roleStream(deliveriesSubjects) }
+
+// deliveriesSubject is where the deliveries of a partition are kept.
+func deliveriesSubject(partition string) string { return deliveriesPrefix + partition }
+
+// RecordDeliveries stores records by the partition of their events, in as few messages as can be,
+// and returns once they are stored. partitions has the partition of each.
+func RecordDeliveries(ctx context.Context, js jetstream.JetStream, stream string, records []Delivery, partitions []string) error {
+	if len(records) > MaxRecords || len(records) != len(partitions) {
+		return fmt.Errorf("%d delivery records; at most %d, each with its partition", len(records), MaxRecords)
+	}
+	lines := map[string]*bytes.Buffer{}
+	for i, record := range records {
+		line, err := json.Marshal(record)
+		if err != nil {
+			return fmt.Errorf("delivery record of event %d: %w", record.Sequence, err)
+		}
+		b := lines[partitions[i]]
+		if b == nil {
+			b = new(bytes.Buffer)
+			lines[partitions[i]] = b
+		}
+		b.Write(line)
+		b.WriteByte('\n')
+		if b.Len() > maxDeliveriesBytes {
+			if err := publishRecords(ctx, js, stream, partitions[i], b); err != nil {
+				return err
+			}
+			delete(lines, partitions[i])
+		}
+	}
+	for partition, b := range lines {
+		if err := publishRecords(ctx, js, stream, partition, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func publishRecords(ctx context.Context, js jetstream.JetStream, stream, partition string, lines *bytes.Buffer) error {
+	msg := &nats.Msg{Subject: deliveriesSubject(partition), Data: bytes.Clone(lines.Bytes())}
+	if _, err := js.PublishMsg(ctx, msg, jetstream.WithExpectStream(stream)); err != nil {
+		return fmt.Errorf("record deliveries in stream %s: %w", stream, err)
+	}
+	return nil
+}
+
+// ErrNoRecords means that streams.json has no stream for delivery records.
+var ErrNoRecords = errors.New(`deliveries are not recorded: no stream takes "deliveries.>"`)
+
+// FindDeliveries calls found for each record about an event of the interaction, in the order of
+// recording. since bounds how far back it looks; zero is as far as there are records. What can't be
+// read is left out. It fails with ErrNoRecords where none are kept.
+func (t *Topology) FindDeliveries(ctx context.Context, js jetstream.JetStream, interaction string, since time.Time, found func(Delivery)) error {
+	stream, ok := t.DeliveryRecords()
+	if !ok {
+		return ErrNoRecords
+	}
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{deliveriesSubject(Partition(interaction))}}
+	if !since.IsZero() {
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+	}
+	for msg, err := range readStream(ctx, js, stream.Name, config) {
+		if err != nil {
+			return err
+		}
+		for line := range bytes.Lines(msg.Data()) {
+			var d Delivery
+			if json.Unmarshal(line, &d) == nil && d.Sequence > 0 {
+				found(d)
+			}
+		}
+	}
+	return nil
+}
