@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,11 +17,13 @@ func (a *applier) consumerStep(ctx context.Context, s Step) error {
 	case Create:
 		err := a.createConsumer(ctx, stream, s, *s.consumer)
 		if err == nil && s.resumes {
-			err = a.remember(ctx, stream, name, "")
+			err = a.forget(ctx, stream, name)
 		}
 		return err
 	case Update:
 		return a.updateConsumer(ctx, stream, s)
+	case Switch:
+		return a.switchConsumers(ctx, stream, name, s)
 	}
 	info, err := a.consumerInfo(ctx, stream, name)
 	if err != nil {
@@ -63,8 +64,9 @@ func (a *applier) updateConsumer(ctx context.Context, stream string, s Step) err
 func (a *applier) replaceConsumer(ctx context.Context, stream string, s Step, info *jetstream.ConsumerInfo) error {
 	config := *s.consumer
 	if info != nil {
-		startAt(&config, info.AckFloor.Stream+1)
-		if err := a.remember(ctx, stream, config.Durable, strconv.FormatUint(config.OptStartSeq, 10)); err != nil {
+		reached := Skip{info.AckFloor.Stream}
+		goOn(&config, reached)
+		if err := a.remember(ctx, stream, config.Durable, reached); err != nil {
 			return err
 		}
 		if err := a.deleteConsumer(ctx, stream, config.Durable); err != nil {
@@ -74,26 +76,37 @@ func (a *applier) replaceConsumer(ctx context.Context, stream string, s Step, in
 	if err := a.createConsumer(ctx, stream, s, config); err != nil {
 		return err
 	}
-	return a.remember(ctx, stream, config.Durable, "")
+	return a.forget(ctx, stream, config.Durable)
 }
 
-// remember writes onto a stream where a consumer goes on; "" forgets it.
-func (a *applier) remember(ctx context.Context, stream, consumer, sequence string) error {
+// remember writes onto a stream where a consumer, or all those of a subscriber, go on.
+func (a *applier) remember(ctx context.Context, stream, name string, reached Skip) error {
+	return a.note(ctx, stream, name, reached.String())
+}
+
+func (a *applier) forget(ctx context.Context, stream, name string) error {
+	return a.note(ctx, stream, name, "")
+}
+
+func (a *applier) note(ctx context.Context, stream, name, reached string) error {
 	handle, err := a.js.Stream(ctx, stream)
 	if err != nil {
 		return err
 	}
 	config := handle.CachedInfo().Config
+	if config.Metadata[metadataResume+name] == reached {
+		return nil
+	}
 	metadata := map[string]string{}
 	maps.Copy(metadata, config.Metadata)
 	config.Metadata = metadata
-	if sequence == "" {
-		delete(config.Metadata, metadataResume+consumer)
+	if reached == "" {
+		delete(config.Metadata, metadataResume+name)
 	} else {
-		config.Metadata[metadataResume+consumer] = sequence
+		config.Metadata[metadataResume+name] = reached
 	}
 	if _, err = a.js.UpdateStream(ctx, config); err != nil {
-		return fmt.Errorf("note on the stream where %s goes on: %w", consumer, err)
+		return fmt.Errorf("note on the stream where %s goes on: %w", name, err)
 	}
 	return nil
 }

@@ -22,6 +22,8 @@ const (
 	DeadExhausted DeadReason = "exhausted"
 	// DeadAbandoned: workers died with it, or gave it back, until its deliveries were used up.
 	DeadAbandoned DeadReason = "abandoned"
+	// DeadShape: the subscriber's when, redact or transform failed on it.
+	DeadShape DeadReason = "shape"
 	// DeadUnreadable: the message in the stream is no event.
 	DeadUnreadable DeadReason = "unreadable"
 )

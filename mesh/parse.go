@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // MaxTopologyBytes bounds a streams.json.
@@ -172,6 +174,7 @@ func (s *Subscriber) fillDefaults() {
 	setDefault(&s.Backoff.Factor, defaultBackoffFactor)
 	setDefault(&s.Backoff.Max, max(defaultBackoffMax, s.Backoff.Base))
 	setDefault(&s.Backoff.Jitter, "none")
+	s.begin()
 	setDefault(&s.Order, OrderInteraction)
 	setDefault(&s.Partitions, 1)
 	setDefault(&s.Breaker.Failures, defaultBreakerFailures)
@@ -189,6 +192,31 @@ func (s *Subscriber) fillDefaults() {
 			setDefault(&s.Target.RotateBytes, defaultRotateBytes)
 		}
 	}
+}
+
+// begin fills in what Start is short for.
+func (s *Subscriber) begin() {
+	policy, at, ok := s.Start.policy()
+	if !ok || s.DeliverPolicy != jetstream.DeliverAllPolicy || s.OptStartTime != nil || s.OptStartSeq > 0 {
+		return // reported by the checker
+	}
+	s.DeliverPolicy, s.OptStartTime = policy, at
+}
+
+// policy is the start in NATS' own terms; false means that it is none.
+func (s Start) policy() (jetstream.DeliverPolicy, *time.Time, bool) {
+	switch s {
+	case "", StartAll:
+		return jetstream.DeliverAllPolicy, nil, true
+	case StartNow:
+		return jetstream.DeliverNewPolicy, nil, true
+	}
+	at, err := time.Parse(time.RFC3339Nano, string(s))
+	if err != nil {
+		return jetstream.DeliverAllPolicy, nil, false
+	}
+	at = at.UTC()
+	return jetstream.DeliverByStartTimePolicy, &at, true
 }
 
 func setDefault[T comparable](field *T, value T) {

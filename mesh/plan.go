@@ -35,6 +35,9 @@ type Step struct {
 	needs string
 	// resumes says that the consumer goes on where one was that is being replaced.
 	resumes bool
+	// switched are the consumers that a switch puts others in the place of, wanted those.
+	switched []*jetstream.ConsumerInfo
+	wanted   []jetstream.ConsumerConfig
 	// replicas says how many servers must agree, and so whether a create may have to wait.
 	replicas int
 }
@@ -42,11 +45,14 @@ type Step struct {
 // Action is what a step does.
 type Action string
 
-// The actions of a step. Replace is delete and create, for what the server can't change.
+// The actions of a step. Replace is delete and create, for what the server can't change. Switch puts
+// other consumers in the place of those that a subscriber has, which come to the end of what they
+// delivered first.
 const (
 	Create  Action = "create"
 	Update  Action = "update"
 	Replace Action = "replace"
+	Switch  Action = "switch"
 	Delete  Action = "delete"
 )
 
@@ -83,10 +89,11 @@ func (t *Topology) Plan(ctx context.Context, js jetstream.JetStream) (Plan, erro
 	if err := p.read(ctx); err != nil {
 		return Plan{}, err
 	}
-	for _, s := range t.Streams {
+	streams := t.AllStreams()
+	for _, s := range streams {
 		p.stream(s)
 	}
-	for _, s := range t.Streams {
+	for _, s := range streams {
 		if err := p.consumers(ctx, s); err != nil {
 			return Plan{}, err
 		}
@@ -116,7 +123,7 @@ func (p Plan) WriteText(w io.Writer) error {
 }
 
 func (s Step) writeText(b *strings.Builder) {
-	sign := map[Action]string{Create: "+", Update: "~", Replace: "-/+", Delete: "-"}[s.Action]
+	sign := map[Action]string{Create: "+", Update: "~", Replace: "-/+", Switch: "~>", Delete: "-"}[s.Action]
 	fmt.Fprintf(b, "%s %s %s %s\n", sign, s.Action, s.Kind, s.Name)
 	width := 0
 	for _, c := range s.Changes {

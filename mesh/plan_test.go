@@ -81,6 +81,7 @@ func TestApplyMakesWhatTheFileSaysOnce(t *testing.T) {
 	first := planned(t, topology, js)
 	require.Equal(t, []string{
 		"create stream INTERACTIONS", "create stream DEAD_LETTERS", "create stream QUARANTINE", "create stream ADVISORIES",
+		"create stream KV_genmesh",
 		"create consumer INTERACTIONS/crm", "create consumer INTERACTIONS/analytics", "create consumer INTERACTIONS/compliance",
 		"create consumer DEAD_LETTERS/crm", "create consumer DEAD_LETTERS/analytics", "create consumer DEAD_LETTERS/compliance",
 	}, steps(first))
@@ -95,7 +96,7 @@ func TestApplyMakesWhatTheFileSaysOnce(t *testing.T) {
 	assert.Empty(t, config.FilterSubjects)
 	assert.Empty(t, config.FilterSubject)
 	assert.Equal(t, "_mesh.deliver.INTERACTIONS.crm", config.DeliverSubject)
-	assert.Equal(t, "crm", config.DeliverGroup)
+	assert.Empty(t, config.DeliverGroup, "one process at a time serves it, by its lease")
 	assert.Equal(t, jetstream.AckExplicitPolicy, config.AckPolicy)
 	assert.Equal(t, 9, config.MaxDeliver)
 	assert.Empty(t, config.BackOff)
@@ -429,7 +430,7 @@ func TestApplyOnAClusterChangesReplicasBothWays(t *testing.T) {
 
 	fewer := planned(t, edited(t), js)
 	require.Empty(t, fewer.Destructive(), "fewer copies lose no event")
-	require.Len(t, fewer.Steps, 4)
+	require.Len(t, fewer.Steps, 5, "the four of the file and the state bucket")
 	require.NoError(t, fewer.Apply(context.Background(), js, false))
 	requireEmpty(t, planned(t, edited(t), js))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -85,14 +84,11 @@ func (p *planner) consumers(ctx context.Context, s Stream) error {
 		return err
 	}
 	replaced := slices.ContainsFunc(p.streamSteps, func(step Step) bool { return step.Name == s.Name && step.Action == Replace })
-	for _, sub := range p.t.Readers() {
-		if sub.Stream == s.Name {
-			p.consumer(s, sub, current[sub.Name], replaced)
-			delete(current, sub.Name)
-		}
+	for _, wanted := range p.readersOf(s.Name) {
+		p.subscriber(s, wanted, current, replaced)
 	}
 	for _, info := range current {
-		if info.Config.Metadata[MetadataSubscriber] != "" && !replaced {
+		if _, ours := info.Config.Metadata[MetadataSubscriber]; ours && !replaced && !p.goesOn(info) {
 			p.deletedConsumers = append(p.deletedConsumers, Step{
 				Action: Delete, Kind: KindConsumer, Name: s.Name + "/" + info.Name, created: info.Created,
 				Loses: "the subscriber's position: " + waiting(info),
@@ -101,6 +97,45 @@ func (p *planner) consumers(ctx context.Context, s Stream) error {
 	}
 	slices.SortFunc(p.deletedConsumers, byName)
 	return nil
+}
+
+// readersOf are the wanted readers of a stream, together those of one subscriber.
+func (p *planner) readersOf(stream string) [][]Reader {
+	var groups [][]Reader
+	for _, r := range p.t.Readers() {
+		last := len(groups) - 1
+		switch {
+		case r.Stream != stream:
+		case last >= 0 && groups[last][0].Name == r.Name:
+			groups[last] = append(groups[last], r)
+		default:
+			groups = append(groups, []Reader{r})
+		}
+	}
+	return groups
+}
+
+// goesOn reports whether a consumer ends by itself: a replay of a part of the history to a subscriber
+// that there still is.
+func (p *planner) goesOn(info *jetstream.ConsumerInfo) bool {
+	served, ok := ServedBy(info.Config)
+	still := func(s Subscriber) bool { return s.Name == served.Subscriber }
+	return ok && served.Replay != nil && slices.ContainsFunc(p.t.Subscribers, still)
+}
+
+// subscriber plans what one subscriber reads of one stream. What it is done with leaves current.
+func (p *planner) subscriber(s Stream, wanted []Reader, current map[string]*jetstream.ConsumerInfo, replaced bool) {
+	if before := p.otherLayout(wanted, current); len(before) > 0 && !replaced {
+		p.consumerSteps = append(p.consumerSteps, p.switchStep(s, wanted, before))
+		for _, info := range before {
+			delete(current, info.Name)
+		}
+		return
+	}
+	for _, r := range wanted {
+		p.consumer(s, r, current[r.Durable], replaced)
+		delete(current, r.Durable)
+	}
 }
 
 func byName(a, b Step) int { return strings.Compare(a.Name, b.Name) }
@@ -124,14 +159,13 @@ func (p *planner) readConsumers(ctx context.Context, stream string) (map[string]
 	return consumers, nil
 }
 
-// consumer plans one subscriber. info is nil if the server has no such consumer.
-func (p *planner) consumer(s Stream, sub Subscriber, info *jetstream.ConsumerInfo, replaced bool) {
-	wanted := sub.ConsumerConfig()
-	wanted.Metadata[metadataFields] = setFields(reflect.ValueOf(wanted), wanted.Metadata)
-	step := Step{Action: Create, Kind: KindConsumer, Name: s.Name + "/" + sub.Name, consumer: &wanted, replicas: s.Replicas}
+// consumer plans one consumer. info is nil if the server has no such consumer.
+func (p *planner) consumer(s Stream, r Reader, info *jetstream.ConsumerInfo, replaced bool) {
+	wanted := markedConfig(r)
+	step := Step{Action: Create, Kind: KindConsumer, Name: s.Name + "/" + r.Durable, consumer: &wanted, replicas: s.Replicas}
 	if info == nil || replaced {
-		if at := p.resumeAt(s.Name, sub.Name); at > 0 && !replaced {
-			startAt(&wanted, at)
+		if skip := p.resumeAt(s.Name, r); len(skip) > 0 && !replaced {
+			goOn(&wanted, skip)
 			step.resumes = true
 		}
 		step.Changes = setByCreate(reflect.ValueOf(wanted), wanted.Metadata, []string{"deliver_policy"})
@@ -160,23 +194,35 @@ func (p *planner) consumer(s Stream, sub Subscriber, info *jetstream.ConsumerInf
 	p.consumerSteps = append(p.consumerSteps, step)
 }
 
-// resumeAt is where a consumer goes on that was deleted and not made anew, or 0.
-func (p *planner) resumeAt(stream, consumer string) uint64 {
-	info := p.streams[stream]
-	if info == nil {
-		return 0
-	}
-	at, err := strconv.ParseUint(info.Config.Metadata[metadataResume+consumer], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return at
+// markedConfig is the consumer with genmesh's marks.
+func markedConfig(r Reader) jetstream.ConsumerConfig {
+	wanted := r.ConsumerConfig()
+	wanted.Metadata[metadataFields] = setFields(reflect.ValueOf(wanted), wanted.Metadata)
+	return wanted
 }
 
-// startAt makes a new consumer begin at a stream sequence.
-func startAt(config *jetstream.ConsumerConfig, sequence uint64) {
+// resumeAt is where a consumer goes on whose like was deleted and not made anew, or nil. It is noted
+// by the consumer's name, or by the subscriber's where all of its consumers were replaced.
+func (p *planner) resumeAt(stream string, r Reader) Skip {
+	info := p.streams[stream]
+	if info == nil {
+		return nil
+	}
+	for _, name := range []string{r.Durable, r.Name} {
+		if skip, err := parseSkip(info.Config.Metadata[metadataResume+name]); err == nil && len(skip) > 0 {
+			return skip
+		}
+	}
+	return nil
+}
+
+// goOn makes a new consumer begin where others were.
+func goOn(config *jetstream.ConsumerConfig, skip Skip) {
 	config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
-	config.OptStartSeq, config.OptStartTime = sequence, nil
+	config.OptStartSeq, config.OptStartTime = skip.start(), nil
+	if len(skip) > 1 {
+		config.Metadata[MetadataSkip] = skip.String()
+	}
 }
 
 // immutableChanges are the changes that a consumer can't live through: the server refuses
@@ -196,7 +242,7 @@ func immutableChanges(changes []Change) []string {
 // leftStreams plans the end of the streams that genmesh made and streams.json no longer names.
 func (p *planner) leftStreams() {
 	for name, info := range p.streams {
-		if _, named := p.t.stream(name); named || info.Config.Metadata[MetadataManaged] == "" {
+		if _, named := p.t.stream(name); named || name == stateStream || info.Config.Metadata[MetadataManaged] == "" {
 			continue
 		}
 		p.deletedStreams = append(p.deletedStreams, Step{

@@ -347,6 +347,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, Subscriber{
 		Name: "billing", Stream: "INTERACTIONS", AckWait: Duration(10 * time.Second), MaxDeliver: 9, MaxAckPending: 8,
 		MaxAttempts: 6, MaxInFlight: 8, Backoff: Backoff{Base: Duration(time.Second), Factor: 2, Max: Duration(time.Minute), Jitter: "none"},
+		Order: OrderInteraction, Partitions: 1, Breaker: Breaker{Failures: 10, For: Duration(10 * time.Second)},
 	}, topology.Subscribers[0])
 	source := topology.Sources[0]
 	require.Equal(t, DefaultSubject, source.Subject)

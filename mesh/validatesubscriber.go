@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -32,12 +33,15 @@ func (c *checker) subscriber(at string, s *Subscriber) {
 	c.deliveries(at, s)
 	c.start(at, s)
 	c.backoff(at+".backoff", s.Backoff)
+	c.pace(at, s)
+	c.redactions(at, s)
 	if s.Target != nil {
 		c.target(at+".target", s.Target)
 	}
 	if stream, ok := c.knownStream(at+".stream", s.Stream); ok {
 		c.readable(at, s, stream)
 		c.filters(at, s, stream)
+		c.partitions(at, s)
 	}
 }
 
@@ -77,6 +81,77 @@ func (c *checker) start(at string, s *Subscriber) {
 	}
 	if byTime != (s.OptStartTime != nil) {
 		c.wrong(at+".opt_start_time", `give both or neither`, `it goes with "deliver_policy": "by_start_time"`)
+	}
+	policy, from, ok := s.Start.policy()
+	switch {
+	case !ok:
+		c.wrong(at+".start", `write "now", "all" or such as "2026-11-01T00:00:00Z"`, "%q is no start", s.Start)
+	case s.Start == "":
+	case policy != s.DeliverPolicy || from != nil && s.OptStartTime != nil && !from.Equal(*s.OptStartTime):
+		c.wrong(at+".start", "remove one of them", "deliver_policy says something else")
+	}
+}
+
+// pace checks what bounds the attempts.
+func (c *checker) pace(at string, s *Subscriber) {
+	if s.Burst != 0 && s.RateLimit.Events == 0 {
+		c.wrong(at+".burst", `add such as "rate_limit": "50/s"`, "it goes with a rate_limit")
+	}
+	c.between(at+".burst", s.Burst, 0, maxRateEvents)
+	c.between(at+".breaker.failures", s.Breaker.Failures, 1, maxAckPending)
+	c.lasting(at+".breaker.for", time.Duration(s.Breaker.For), 0, mostBackoff)
+}
+
+// partitions checks how the subscriber's events are divided.
+func (c *checker) partitions(at string, s *Subscriber) {
+	c.between(at+".partitions", s.Partitions, 1, Partitions)
+	if s.Partitions <= 1 {
+		return
+	}
+	if s.Order == OrderNone {
+		c.wrong(at+".partitions", "remove one of them", `with "order": "none" all processes share one consumer`)
+	}
+	for i, filter := range slices.Concat(s.FilterSubjects, []string{s.FilterSubject}) {
+		parts := strings.Split(filter, ".")
+		if filter == "" || parts[0] == ">" || len(parts) > 1 && (parts[1] == "*" || parts[1] == ">") {
+			continue
+		}
+		where := at + ".filter_subject"
+		if i < len(s.FilterSubjects) {
+			where = index(at+".filter_subjects", i)
+		}
+		c.wrong(where, `write "*" there, or remove "partitions"`, "%q chooses a partition by its second part", filter)
+	}
+	for i := range c.t.Sources {
+		source := &c.t.Sources[i]
+		if source.Stream != s.Stream {
+			continue
+		}
+		if parts := source.subjectTemplate().parts(); len(parts) < 2 || parts[1] != "{partition}" {
+			c.wrong(at+".partitions", fmt.Sprintf("write {partition} there, as in the default %q", DefaultSubject),
+				"sources[%d].subject has no {partition} as its second part, so its events can't be divided", i)
+		}
+	}
+}
+
+const (
+	maxRedactions    = 256
+	maxRedactionPath = 256
+)
+
+func (c *checker) redactions(at string, s *Subscriber) {
+	if len(s.Redact) > maxRedactions {
+		c.wrong(at+".redact", "", "%d paths; at most %d are allowed", len(s.Redact), maxRedactions)
+	}
+	hashes := false
+	for i, r := range s.Redact {
+		hashes = hashes || r.With == RedactHash
+		if r.Path == "" || len(r.Path) > maxRedactionPath || slices.Contains(strings.Split(r.Path, "."), "") {
+			c.wrong(index(at+".redact", i), `write such as "data.ani" or "data.participants.*.address"`, "%q is no path", r.Path)
+		}
+	}
+	if hashes && s.RedactKey == "" {
+		c.wrong(at+".redact_key", `add such as "redact_key": "${REDACT_KEY}"`, "missing: a hash without a key can be guessed")
 	}
 }
 
@@ -148,6 +223,8 @@ func (c *checker) target(at string, t *Target) {
 	if t.RotateBytes != 0 && (t.RotateBytes < leastRotate || t.RotateBytes > mostRotate) {
 		c.wrong(at+".rotate_bytes", "", "%d is out of range: %d to %d", t.RotateBytes, leastRotate, int64(mostRotate))
 	}
+	c.archive(at, t)
+	c.calls(at, t)
 	at += ".url"
 	if t.URL == "" {
 		c.wrong(at, `add such as "https://crm.example.com/events"`, "missing or empty")
@@ -165,6 +242,76 @@ func (c *checker) target(at string, t *Target) {
 	c.targetParts(at, t, u)
 	if u.Scheme == "file" {
 		c.ownFile(at, u)
+	}
+}
+
+const (
+	leastFlush   = 100 * time.Millisecond
+	maxFlushSize = 1_000_000
+	maxNetworks  = 64
+	maxKeys      = 8
+)
+
+func (c *checker) archive(at string, t *Target) {
+	if t.FlushEvery != 0 {
+		c.lasting(at+".flush_every", time.Duration(t.FlushEvery), leastFlush, mostTimeout)
+	}
+	c.between(at+".flush_events", t.FlushEvents, 0, maxFlushSize)
+}
+
+// calls checks what is for http and https alone.
+func (c *checker) calls(at string, t *Target) {
+	isHTTP := strings.HasPrefix(t.URL, "http:") || strings.HasPrefix(t.URL, "https:")
+	for field, given := range map[string]bool{
+		"headers": len(t.Headers) > 0, "secret_headers": len(t.SecretHeaders) > 0, "auth": t.Auth != nil,
+		"signing_secrets": len(t.SigningSecrets) > 0, "tls": t.TLS != nil, "proxy": t.Proxy != "", "allow_networks": len(t.AllowNetworks) > 0,
+	} {
+		if given && !isHTTP && t.URL != "" {
+			c.wrong(at+"."+field, "remove it", "it is for http and https targets")
+		}
+	}
+	if len(t.SigningSecrets) > maxKeys {
+		c.wrong(at+".signing_secrets", "", "%d keys; at most %d are allowed", len(t.SigningSecrets), maxKeys)
+	}
+	if len(t.AllowNetworks) > maxNetworks {
+		c.wrong(at+".allow_networks", "", "%d networks; at most %d are allowed", len(t.AllowNetworks), maxNetworks)
+	}
+	for i, network := range t.AllowNetworks {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			c.wrong(index(at+".allow_networks", i), `write such as "10.0.0.0/8" or "fd00::/8"`, "%q is no network", network)
+		}
+	}
+	if t.Auth != nil {
+		c.auth(at+".auth", t.Auth)
+	}
+	if t.TLS != nil && (t.TLS.CertFile == "") != (t.TLS.KeyFile == "") {
+		c.wrong(at+".tls", "give both or neither", "cert_file and key_file belong together")
+	}
+}
+
+// auth checks that a method has what it needs and nothing that is another's.
+func (c *checker) auth(at string, a *TargetAuth) {
+	given := map[string]bool{
+		"username": a.Username != "", "password": a.Password != "", "token": a.Token != "", "token_url": a.TokenURL != "",
+		"client_id": a.ClientID != "", "client_secret": a.ClientSecret != "", "scopes": len(a.Scopes) > 0, "audience": a.Audience != "",
+	}
+	needs := map[AuthMethod][]string{
+		AuthBasic: {"username", "password"}, AuthBearer: {"token"}, AuthOAuth2: {"token_url", "client_id", "client_secret"},
+	}[a.Method]
+	takes := map[AuthMethod][]string{AuthOAuth2: {"scopes", "audience"}}[a.Method]
+	if needs == nil {
+		c.wrong(at+".method", `write "basic", "bearer" or "oauth2"`, "missing")
+		return
+	}
+	for _, field := range needs {
+		if !given[field] {
+			c.wrong(join(at, field), "add it", "missing: %s needs it", a.Method)
+		}
+	}
+	for field, is := range given {
+		if is && !slices.Contains(needs, field) && !slices.Contains(takes, field) {
+			c.wrong(join(at, field), "remove it", "it is not for %s", a.Method)
+		}
 	}
 }
 

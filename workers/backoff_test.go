@@ -40,43 +40,6 @@ func TestBackoffDoublesUpToItsCap(t *testing.T) {
 	assert.Greater(t, len(different), 50)
 }
 
-func TestGateWaitsForTheLongestHintAndForItsOwnBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := gate{backoff: defaultBackoff()}
-		began := time.Now()
-		passedAfter := func() time.Duration {
-			require.True(t, g.pass(t.Context()))
-			return time.Since(began)
-		}
-		assert.Zero(t, passedAfter())
-
-		g.shut(5 * time.Second)
-		_, news := g.shut(3 * time.Second)
-		assert.False(t, news, "calls that were under way together tell one thing")
-		assert.Equal(t, 5*time.Second, passedAfter())
-
-		g.shut(24 * time.Hour)
-		assert.Equal(t, 5*time.Second+maxHint, passedAfter())
-
-		g.opened()
-		for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
-			began = time.Now()
-			g.shut(0)
-			g.shut(0)
-			assert.Equal(t, want, passedAfter())
-		}
-	})
-}
-
-func TestGateThatIsShutLetsGoOfAnEndingRunner(t *testing.T) {
-	g := gate{backoff: defaultBackoff()}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	assert.True(t, g.pass(ctx), "an open gate is no wait")
-	g.shut(time.Hour)
-	assert.False(t, g.pass(ctx))
-}
-
 // receipt stands for one delivery, to see what the runner says of it and when.
 type receipt struct {
 	jetstream.Msg
@@ -128,17 +91,17 @@ func TestAttemptsKeepTheirSchedule(t *testing.T) {
 			}),
 			DeadLetters: letters, Logger: quiet(), Metrics: NewMetrics(nil),
 		})
-		ctx, cancel := context.WithCancel(t.Context())
-		r.leaving, r.working = ctx, ctx
-		go r.keepAlive()
+		b := newBinding(NewCrew(CrewOptions{Logger: quiet()}), r, &unit{stream: "S", durable: "crm", served: mesh.Served{Shared: true}})
+		go b.keepAlive()
 		msg := new(receipt)
 		r.mu.Lock()
-		d := &delivery{event: mesh.Event{Source: "s", Interaction: "i", Sequence: 1}, msg: msg, delivered: 1, alive: time.Now()}
+		d := &delivery{b: b, event: mesh.Event{Source: "s", Interaction: "i", Sequence: 1}, msg: msg, delivered: 1, alive: time.Now()}
 		r.held[d.place()] = d
+		b.deliveries.Add(1)
 		r.enqueue(d)
 		r.mu.Unlock()
-		r.lanesRun.Wait()
-		cancel()
+		b.deliveries.Wait()
+		b.fenced(nil)
 		synctest.Wait()
 
 		s := time.Second

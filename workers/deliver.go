@@ -10,84 +10,126 @@ import (
 )
 
 // deliver brings one event to its end: acknowledged, a dead letter, or given back because the
-// runner is leaving. It returns the delay of the latter, or nil.
-func (r *Runner) deliver(d *delivery) *time.Duration {
+// consumer is left. For the latter it returns the delay and true.
+func (r *Runner) deliver(d *delivery) (time.Duration, bool) {
 	if r.isLastDelivery(d) {
 		// Whoever had it before died with it or gave it back. The last delivery is kept for the
 		// burial, so that nothing ends without a trace.
 		return r.bury(d, mesh.DeadAbandoned, errors.New("its deliveries are used up: workers died with it or gave it back"))
 	}
+	event, gets, why, err := r.shape(d)
+	switch {
+	case d.b.working.Err() != nil:
+		return r.back(d, 0)
+	case err != nil:
+		return r.bury(d, mesh.DeadShape, err)
+	case !gets:
+		r.metrics.outcome(outcomePassed)
+		r.record(d, mesh.OutcomePassed, why)
+		r.acknowledge(d)
+		return 0, false
+	}
+	return r.try(d, event)
+}
+
+func (r *Runner) shape(d *delivery) (event mesh.Event, gets bool, why string, err error) {
+	if r.Shape == nil {
+		return d.event, true, "", nil
+	}
+	return r.Shape.Shape(d.b.working, d.event)
+}
+
+// try hands the event to the target until its fate is settled.
+func (r *Runner) try(d *delivery, event mesh.Event) (time.Duration, bool) {
 	for {
-		if !r.turn() {
+		probes, ok := r.turn(d)
+		if !ok {
 			return r.back(d, 0)
 		}
-		err := r.attempt(d)
-		if r.working.Err() != nil && err != nil {
+		err := r.attempt(d, event)
+		if d.b.working.Err() != nil && err != nil {
+			r.turnstile.breaker.gaveUp(probes)
 			return r.back(d, 0)
 		}
 		switch fate, after := FateOf(err); fate {
 		case Done:
-			r.gate.opened()
+			r.turnstile.taken()
+			r.turnstile.breaker.answered()
 			r.metrics.outcome(outcomeDelivered)
+			r.record(d, mesh.OutcomeDelivered, "")
 			r.acknowledge(d)
-			return nil
+			return 0, false
 		case Refuse:
+			r.turnstile.breaker.answered()
 			r.metrics.outcome(outcomeRejected)
 			return r.bury(d, mesh.DeadRejected, err)
 		case Wait:
+			r.turnstile.breaker.gaveUp(probes)
 			r.metrics.outcome(outcomeWaits)
 			d.attempts--
 			r.shut(after, err)
 		case Retry:
 			r.metrics.outcome(outcomeFailed)
+			if !r.turnstile.breaker.failed(probes, err) {
+				d.attempts--
+				continue // the breaker says when to try again, and who
+			}
 			if r.spent(d) >= r.Subscriber.MaxAttempts {
 				return r.bury(d, mesh.DeadExhausted, err)
 			}
 			delay := delayBefore(r.Subscriber.Backoff, d.attempts)
 			r.explain(d, err).WithField("retry_in", delay.String()).Warn("the target failed; the event is tried again")
-			if !sleep(r.leaving, delay) {
+			if !sleep(d.b.leaving, delay) {
 				return r.back(d, delay)
 			}
 		}
 	}
 }
 
-func (r *Runner) back(d *delivery, delay time.Duration) *time.Duration {
+func (r *Runner) back(d *delivery, delay time.Duration) (time.Duration, bool) {
 	r.metrics.outcome(outcomeReturned)
 	r.giveBack(d, delay)
-	return &delay
+	return delay, true
 }
 
-// turn waits for a free slot while the gate is open, and takes it; false means that the runner is
-// leaving. Who waited for a slot looks at the gate again: the one before may have shut it.
-func (r *Runner) turn() bool {
-	for r.gate.pass(r.leaving) {
-		select {
-		case r.slots <- struct{}{}:
-		case <-r.working.Done():
-			return false
-		}
-		if r.gate.isOpen() {
-			return true
-		}
-		<-r.slots
+// turn waits until the event may be tried; false means that its consumer is left.
+func (r *Runner) turn(d *delivery) (probes, ok bool) {
+	began := time.Now()
+	probes, ok = r.turnstile.enter(d.b.leaving, d.b.starting, d.b.history != nil, d.b.limiter)
+	d.waited += time.Since(began)
+	if ok && !d.b.mayAct() { // this process may have been frozen while it waited
+		r.turnstile.leave(d.b.history != nil)
+		r.turnstile.breaker.gaveUp(probes)
+		d.b.fence()
+		return false, false
 	}
-	return false
+	return probes, ok
 }
 
 // attempt hands the event to the target once, and frees the slot that turn took.
-func (r *Runner) attempt(d *delivery) error {
-	defer func() { <-r.slots }()
+func (r *Runner) attempt(d *delivery, event mesh.Event) error {
+	defer r.turnstile.leave(d.b.history != nil)
 	started := time.Now()
 	if d.first.IsZero() {
 		d.first = started
 	}
 	d.attempts++
-	event := d.event
 	event.Attempt = r.spent(d)
-	err := call(r.working, r.Handler, event)
+	err := call(withPace(d.b.working, r.turnstile.noteLimit), r.Handler, event)
 	r.metrics.seconds.Observe(time.Since(started).Seconds())
 	return err
+}
+
+// record keeps how a delivery ended.
+func (r *Runner) record(d *delivery, outcome mesh.Outcome, reason string) {
+	if r.Records == nil {
+		return
+	}
+	r.Records.Record(mesh.Delivery{
+		Stream: d.event.Stream, Sequence: d.event.Sequence, Stored: d.event.Stored, Subscriber: r.Subscriber.Name,
+		Outcome: outcome, Reason: reason, Attempts: max(r.spent(d), 0), Began: d.began, Ended: time.Now(),
+		Waited: mesh.Duration(d.waited.Round(time.Millisecond)), Replay: d.b.isReplay,
+	}, mesh.Partition(d.event.Interaction))
 }
 
 // spent is how many attempts the event has had: those of this process, and one for each
@@ -101,7 +143,7 @@ func (r *Runner) isLastDelivery(d *delivery) bool {
 
 // shut makes the whole subscriber wait, because its target asked for air.
 func (r *Runner) shut(after time.Duration, err error) {
-	if waits, news := r.gate.shut(after); news {
+	if waits, news := r.turnstile.asksForAir(after); news {
 		r.log.WithError(err).WithField("wait", waits.String()).Warn("the target asks for air; the subscriber waits")
 	}
 }
@@ -110,19 +152,19 @@ func (r *Runner) shut(after time.Duration, err error) {
 const buryWait = time.Second
 
 // bury makes the event a dead letter. The event is let go only after the dead letter is stored;
-// while the dead-letter stream refuses, the event stays in hand, until the runner has to end and
-// gives it back. It returns the delay of the latter, or nil.
-func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) *time.Duration {
+// while the dead-letter stream refuses, the event stays in hand, until the consumer is left and
+// gives it back. For the latter it returns the delay and true.
+func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) (time.Duration, bool) {
 	letter := r.letter(d, reason, cause)
 	for refused := false; ; refused = true {
-		err := r.DeadLetters.Bury(r.working, letter)
+		err := r.DeadLetters.Bury(d.b.working, letter)
 		if err == nil {
 			break
 		}
-		if !refused && r.working.Err() == nil {
+		if !refused && d.b.working.Err() == nil {
 			r.explain(d, err).Error("the dead letter can't be stored; the event is kept until it can")
 		}
-		if !sleep(r.working, buryWait) {
+		if !sleep(d.b.working, buryWait) {
 			return r.back(d, buryWait)
 		}
 	}
@@ -130,8 +172,9 @@ func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) *time.Du
 	r.explain(d, cause).WithFields(logrus.Fields{
 		"reason": reason, "attempts": letter.Attempts, "status": letter.Status,
 	}).Error("dead letter: look at it with genmesh dead list")
+	r.record(d, mesh.OutcomeDead, string(reason))
 	r.terminate(d, reason)
-	return nil
+	return 0, false
 }
 
 func (r *Runner) letter(d *delivery, reason mesh.DeadReason, cause error) mesh.DeadLetter {

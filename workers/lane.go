@@ -13,11 +13,15 @@ import (
 
 // delivery is an event in this process' hands.
 type delivery struct {
+	b     *binding
 	event mesh.Event
 	// msg is the newest delivery of the event; guarded by Runner.mu.
 	msg       jetstream.Msg
 	delivered uint64 // deliveries when it came here, that one included
 	alive     time.Time
+	// began is when it came here; waited how long of its time since it was kept from its target.
+	began  time.Time
+	waited time.Duration
 	// attempts and first are of this process.
 	attempts int
 	first    time.Time
@@ -29,10 +33,13 @@ type place struct {
 	stream   string
 	sequence uint64
 	stored   int64 // Unix nanoseconds
+	// consumer tells the copies apart that several consumers of a subscriber deliver: a live one and a
+	// replay of the history.
+	consumer string
 }
 
 func (d *delivery) place() place {
-	return place{d.event.Stream, d.event.Sequence, d.event.Stored.UnixNano()}
+	return place{d.event.Stream, d.event.Sequence, d.event.Stored.UnixNano(), d.b.durable}
 }
 
 // lane is the events of one interaction, in stored order. One goroutine serves it while it is
@@ -40,21 +47,24 @@ func (d *delivery) place() place {
 type lane struct {
 	key   string
 	queue []*delivery
-	// returned is the delay that the head was given back with: those behind it follow it.
-	returned *time.Duration
+	// returned is who gave the head back: those behind it that are its own follow it.
+	returned *binding
+	delay    time.Duration
 }
 
 // take receives a message from the subscription. It must not block: what it may be handed is
 // bounded by max_ack_pending.
-func (r *Runner) take(msg jetstream.Msg) {
+func (b *binding) take(msg jetstream.Msg) {
+	r := b.r
 	meta, err := msg.Metadata()
 	if err != nil {
-		r.log.WithError(err).WithField("subject", msg.Subject()).Error("a message without JetStream metadata is ignored")
+		b.log.WithError(err).WithField("subject", msg.Subject()).Error("a message without JetStream metadata is ignored")
 		return
 	}
-	at := place{meta.Stream, meta.Sequence.Stream, meta.Timestamp.UnixNano()}
+	at := place{meta.Stream, meta.Sequence.Stream, meta.Timestamp.UnixNano(), b.durable}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	b.inSequence(meta.Sequence.Consumer)
 	if d := r.held[at]; d != nil {
 		// The server lost sight of it and sent it again: it is in hand already.
 		d.msg, d.alive = msg, time.Now()
@@ -64,20 +74,34 @@ func (r *Runner) take(msg jetstream.Msg) {
 		r.settled(msg.Ack()) // our first acknowledgement was lost
 		return
 	}
-	event, err := mesh.ParseStored(msg)
-	d := &delivery{event: event, msg: msg, delivered: meta.NumDelivered, alive: time.Now()}
-	r.held[at] = d
-	r.metrics.held.Inc()
-	if err != nil {
-		r.lanesRun.Go(func() { r.refuseUnreadable(d, err) })
+	if b.skip.Has(msg.Subject(), at.sequence) {
+		r.settled(msg.Ack()) // the consumer before this one delivered it
 		return
 	}
-	r.enqueue(d)
+	event, err := mesh.ParseStored(msg)
+	if b.history != nil && !(b.history.Has(event) && r.Subscriber.Matches(event.Subject)) {
+		r.settled(msg.Ack()) // it is not asked for
+		return
+	}
+	now := time.Now()
+	d := &delivery{b: b, event: event, msg: msg, delivered: meta.NumDelivered, alive: now, began: now}
+	r.held[at] = d
+	b.held++
+	b.deliveries.Add(1)
+	r.metrics.held.Inc()
+	switch {
+	case err != nil:
+		go r.refuseUnreadable(d, err)
+	case b.gathers:
+		b.waiting = append(b.waiting, d)
+	default:
+		r.enqueue(d)
+	}
 }
 
 // enqueue puts d at the end of its lane; the caller holds the lock.
 func (r *Runner) enqueue(d *delivery) {
-	key := laneKey(d.event)
+	key := r.laneKey(d)
 	l := r.lanes[key]
 	if l != nil {
 		l.queue = append(l.queue, d)
@@ -85,15 +109,21 @@ func (r *Runner) enqueue(d *delivery) {
 	}
 	l = &lane{key: key, queue: []*delivery{d}}
 	r.lanes[key] = l
-	r.lanesRun.Go(func() { r.runLane(l) })
+	go r.runLane(l)
 }
 
-// laneKey is what orders an event: its interaction, or nothing but itself if it has none.
-func laneKey(e mesh.Event) string {
-	if e.Interaction == "" {
-		return e.Stream + "\x00\x00" + strconv.FormatUint(e.Sequence, 10)
+// laneKey is what orders an event: its interaction, or nothing but itself if it has none or no order
+// is asked for. A replay of the history has an order of its own: live events don't wait for it.
+func (r *Runner) laneKey(d *delivery) string {
+	e := d.event
+	if e.Interaction == "" || r.Subscriber.Order == mesh.OrderNone {
+		return d.b.durable + "\x00\x00" + strconv.FormatUint(e.Sequence, 10)
 	}
-	return e.Source + "\x00" + e.Interaction
+	key := e.Source + "\x00" + e.Interaction
+	if d.b.history != nil {
+		key += "\x00" + d.b.durable
+	}
+	return key
 }
 
 // runLane brings the events of a lane to their ends, one after another.
@@ -110,10 +140,12 @@ func (r *Runner) runLane(l *lane) {
 		l.queue = l.queue[1:]
 		r.mu.Unlock()
 
-		if l.returned == nil {
-			l.returned = r.deliver(d)
-		} else {
-			r.giveBack(d, *l.returned)
+		if l.returned == d.b {
+			r.giveBack(d, l.delay)
+			continue
+		}
+		if delay, given := r.deliver(d); given {
+			l.returned, l.delay = d.b, delay
 		}
 	}
 }
@@ -123,9 +155,10 @@ func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.held, d.place())
+	d.b.held--
 	if isFinished {
 		r.finished.add(d.place())
-		r.lastAck[d.event.Stream] = d.msg.Reply()
+		d.b.lastAck = d.msg.Reply()
 	}
 	r.metrics.held.Dec()
 	return d.msg
@@ -136,11 +169,13 @@ func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
 func (r *Runner) acknowledge(d *delivery) {
 	r.settled(r.letGo(d, true).Ack())
 	r.tidy(d)
+	d.b.deliveries.Done()
 }
 
 func (r *Runner) terminate(d *delivery, reason mesh.DeadReason) {
 	r.settled(r.letGo(d, true).TermWithReason("genmesh: dead letter, " + string(reason)))
 	r.tidy(d)
+	d.b.deliveries.Done()
 }
 
 // tidy deletes a replay that came to its end, so that replays don't fill the dead-letter stream.
@@ -149,7 +184,7 @@ func (r *Runner) tidy(d *delivery) {
 	if r.ReplayStream == "" || d.event.Stream != r.ReplayStream {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.working), apiTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 	defer cancel()
 	stream, err := r.JetStream.Stream(ctx, r.ReplayStream)
 	if err == nil {
@@ -161,9 +196,18 @@ func (r *Runner) tidy(d *delivery) {
 }
 
 // giveBack returns an event to the server, which delivers it again after the delay. A plain nak
-// would come back at once.
+// would come back at once. Where the order is kept the delay is short: who goes on with the consumer
+// has to have all that was given back before it goes on with anything. A process whose consumer may be another's
+// says nothing: its word would count for the other's delivery.
 func (r *Runner) giveBack(d *delivery, delay time.Duration) {
-	r.settled(r.letGo(d, false).NakWithDelay(max(delay, minNakDelay)))
+	msg := r.letGo(d, false)
+	if !d.b.shared {
+		delay = 0
+	}
+	if !d.b.isFenced() {
+		r.settled(msg.NakWithDelay(max(delay, minNakDelay)))
+	}
+	d.b.deliveries.Done()
 }
 
 const minNakDelay = 100 * time.Millisecond
@@ -176,33 +220,13 @@ func (r *Runner) settled(err error) {
 	}
 }
 
-// keepAlive tells the server of everything held, well before its ack_wait ends: that runs from
-// the moment of sending, so an event that only waits its turn would be sent again.
-func (r *Runner) keepAlive() {
-	every := max(time.Duration(r.Subscriber.AckWait)/3, minKeepAlive)
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case now := <-ticker.C:
-			for _, msg := range r.stale(now, every/2) {
-				r.settled(msg.InProgress())
-			}
-		case <-r.working.Done():
-			return
-		}
-	}
-}
-
-const minKeepAlive = 50 * time.Millisecond
-
-// stale lists the messages that the server has not heard of for the given age.
-func (r *Runner) stale(now time.Time, age time.Duration) []jetstream.Msg {
+// stale lists the messages of a consumer that the server has not heard of for the given age.
+func (r *Runner) stale(b *binding, now time.Time, age time.Duration) []jetstream.Msg {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var messages []jetstream.Msg
 	for _, d := range r.held {
-		if now.Sub(d.alive) >= age {
+		if d.b == b && now.Sub(d.alive) >= age {
 			d.alive = now
 			messages = append(messages, d.msg)
 		}

@@ -15,6 +15,8 @@ type Metrics struct {
 	held     *prometheus.GaugeVec
 	lag      *prometheus.GaugeVec
 	stranded *prometheus.GaugeVec
+	breakers *prometheus.GaugeVec
+	served   *prometheus.GaugeVec
 }
 
 // The outcomes of an attempt.
@@ -24,6 +26,7 @@ const (
 	outcomeRejected  = "rejected"
 	outcomeWaits     = "waits"
 	outcomeReturned  = "returned"
+	outcomePassed    = "passed"
 )
 
 // NewMetrics registers the workers' metrics; a nil Registerer keeps them private.
@@ -49,15 +52,23 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, subscriber),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "genmesh_worker_lag_events",
-			Help: "Events that the subscriber has not settled yet, in all processes.",
+			Help: "Events that the consumers of the subscriber that this process serves have not settled yet.",
 		}, subscriber),
 	}
 	m.stranded = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "genmesh_worker_stranded_events",
 		Help: "Events that ended without a word and without a dead letter; anything but 0 is an alarm.",
 	}, subscriber)
+	m.breakers = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "genmesh_worker_breaker_open",
+		Help: "1 while the subscriber's target has failed for so long that one event at a time tries.",
+	}, subscriber)
+	m.served = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "genmesh_worker_served_consumers",
+		Help: "Consumers of the subscriber that this process serves.",
+	}, subscriber)
 	if r != nil {
-		r.MustRegister(m.attempts, m.deaths, m.seconds, m.held, m.lag, m.stranded)
+		r.MustRegister(m.attempts, m.deaths, m.seconds, m.held, m.lag, m.stranded, m.breakers, m.served)
 	}
 	return m
 }
@@ -82,6 +93,16 @@ func (m *Metrics) of(subscriber string) *subscriberMetrics {
 func (m *subscriberMetrics) outcome(outcome string) {
 	m.all.attempts.WithLabelValues(m.name, outcome).Inc()
 }
+
+func (m *subscriberMetrics) breaker(open bool) {
+	value := 0.0
+	if open {
+		value = 1
+	}
+	m.all.breakers.WithLabelValues(m.name).Set(value)
+}
+
+func (m *subscriberMetrics) serves(n int) { m.all.served.WithLabelValues(m.name).Set(float64(n)) }
 
 func (m *subscriberMetrics) dead(reason mesh.DeadReason) {
 	m.all.deaths.WithLabelValues(m.name, string(reason)).Inc()

@@ -57,10 +57,10 @@ func (r *reconciler) judge(stranded map[string]int) {
 }
 
 // countStranded counts the events that used up their deliveries and were not settled since.
-func countStranded(ctx context.Context, js jetstream.JetStream, s mesh.Subscriber) (int, error) {
+func countStranded(ctx context.Context, js jetstream.JetStream, s mesh.Reader) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	consumer, err := js.PushConsumer(ctx, s.Stream, s.Name)
+	consumer, err := js.PushConsumer(ctx, s.Stream, s.Durable)
 	if err != nil {
 		return 0, err
 	}

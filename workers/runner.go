@@ -2,9 +2,6 @@ package workers
 
 import (
 	"context"
-	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +17,17 @@ type Burier interface {
 	Bury(ctx context.Context, letter mesh.DeadLetter) error
 }
 
+// Shaper makes of an event what the subscriber gets of it. It reports false if the subscriber does not
+// get it at all, and why. An error makes the event a dead letter.
+type Shaper interface {
+	Shape(ctx context.Context, event mesh.Event) (shaped mesh.Event, gets bool, why string, err error)
+}
+
+// Recorder keeps how deliveries ended. Record must not block.
+type Recorder interface {
+	Record(d mesh.Delivery, partition string)
+}
+
 // Options is what a Runner needs.
 type Options struct {
 	JetStream  jetstream.JetStream
@@ -28,9 +36,16 @@ type Options struct {
 	// mesh.Topology.Replays. With "" the runner serves no replays.
 	ReplayStream string
 	Handler      Handler
-	DeadLetters  Burier
-	Logger       logrus.FieldLogger
-	Metrics      *Metrics
+	// Shape is applied to each event before the handler; nil leaves events as they are.
+	Shape       Shaper
+	DeadLetters Burier
+	// Records may be nil.
+	Records Recorder
+	// Crew settles which of the subscriber's consumers are served here. All runners of a process
+	// should share one; with nil the runner makes its own.
+	Crew    *Crew
+	Logger  logrus.FieldLogger
+	Metrics *Metrics
 	// Grace is how long a runner that was told to end goes on with the events that it holds,
 	// before it gives them back. Default 15 s.
 	Grace time.Duration
@@ -38,32 +53,26 @@ type Options struct {
 
 const defaultGrace = 15 * time.Second
 
-// Runner serves one subscriber: it takes events from the subscriber's durable push consumer, and
-// replays from another, and brings each to its end.
+// Runner serves one subscriber in one process: it takes events from those of the subscriber's durable
+// push consumers that are this process' to serve, live ones and replays, and brings each to its end.
 //
 // It holds an event from its arrival until its fate is settled, retries included, and keeps it
 // alive at the server meanwhile. So the events of one interaction, which wait behind each other
 // in a lane, keep their order, and only what a process lost or gave back is delivered again.
-// What a runner holds is bounded by the subscriber's max_ack_pending, once for events and once for
-// replays.
+// What a runner holds is bounded by the max_ack_pending of each consumer.
 type Runner struct {
 	Options
-	log     logrus.FieldLogger
-	metrics *subscriberMetrics
-	gate    gate
-	slots   chan struct{}
+	log       logrus.FieldLogger
+	metrics   *subscriberMetrics
+	turnstile *turnstile
+	keep      chan mesh.BreakerState // the newest state of the breaker that is to be kept
 
 	mu       sync.Mutex
 	held     map[place]*delivery
 	lanes    map[string]*lane
 	finished *finished
-	lanesRun sync.WaitGroup
-	lag      map[string]uint64 // by stream, as last seen
-	lastAck  map[string]string // where the newest acknowledgement went, by stream
-
-	// leaving ends when the runner shall take on nothing new; working when it shall stop.
-	leaving context.Context
-	working context.Context
+	lags     map[*binding]uint64
+	unseen   map[string]bool // streams where no consumer of the subscriber was found
 }
 
 // NewRunner makes a runner; Run starts it.
@@ -72,85 +81,123 @@ func NewRunner(o Options) *Runner {
 		o.Grace = defaultGrace
 	}
 	s := o.Subscriber
-	return &Runner{
+	r := &Runner{
 		Options: o,
 		log: o.Logger.WithFields(logrus.Fields{
 			"component": "worker", "subscriber": s.Name, "stream": s.Stream,
 		}),
 		metrics:  o.Metrics.of(s.Name),
-		gate:     gate{backoff: s.Backoff},
-		slots:    make(chan struct{}, s.MaxInFlight),
+		keep:     make(chan mesh.BreakerState, 1),
 		held:     make(map[place]*delivery),
 		lanes:    make(map[string]*lane),
-		lag:      make(map[string]uint64),
-		lastAck:  make(map[string]string),
+		lags:     make(map[*binding]uint64),
+		unseen:   make(map[string]bool),
 		finished: newFinished(),
 	}
+	r.turnstile = newTurnstile(s, newBreaker(s, r.breakerChanged))
+	return r
 }
-
-// rebindWait is the pause before a lost consumer is bound again.
-const rebindWait = time.Second
 
 // Run serves the subscriber until ctx ends. Then it takes no more events, brings those under
 // way to their end within the grace period, gives the rest back to the server and returns.
 func (r *Runner) Run(ctx context.Context) error {
-	var stop context.CancelFunc
-	r.leaving = ctx
-	r.working, stop = context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	keeper := make(chan struct{})
-	go func() {
-		defer close(keeper)
-		r.keepAlive()
-	}()
-	var serving sync.WaitGroup
-	for _, stream := range []string{r.Subscriber.Stream, r.ReplayStream} {
-		if stream != "" {
-			serving.Go(func() { r.serve(ctx, stream) })
-		}
+	crew := r.Crew
+	if crew == nil {
+		crew = NewCrew(CrewOptions{JetStream: r.JetStream, Logger: r.Logger})
+		alone, end := context.WithCancel(context.WithoutCancel(ctx))
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = crew.Run(alone) // it has no error of its own
+		}()
+		defer func() { end(); <-ended }()
 	}
-	serving.Wait()
-	grace := time.AfterFunc(r.Grace, stop)
-	defer grace.Stop()
-	r.lanesRun.Wait()
-	r.confirm()
-	stop()
-	<-keeper
+	crew.attach(r)
+	keeping, end := context.WithCancel(context.WithoutCancel(ctx))
+	var kept sync.WaitGroup
+	kept.Go(func() { r.keepBreaker(keeping, crew) })
+	<-ctx.Done()
+	crew.detach(r)
+	end()
+	kept.Wait()
 	return nil
 }
 
-// confirm waits until the server has taken in the acknowledgements so far, which are sent without
-// waiting: what it has not taken in when it stops with us it would deliver again.
-func (r *Runner) confirm() {
+// streams are where the subscriber has consumers.
+func (r *Runner) streams() []string {
+	if r.ReplayStream == "" {
+		return []string{r.Subscriber.Stream}
+	}
+	return []string{r.Subscriber.Stream, r.ReplayStream}
+}
+
+// seen notes whether the subscriber has consumers in a stream, and says once that it has none.
+func (r *Runner) seen(stream string, is bool) {
 	r.mu.Lock()
-	last := slices.Collect(maps.Values(r.lastAck))
-	r.mu.Unlock()
-	for _, subject := range last {
-		if _, err := r.JetStream.Conn().Request(subject, []byte("+ACK"), apiTimeout); err != nil {
-			r.log.WithError(err).Debug("the last acknowledgements are not confirmed")
+	defer r.mu.Unlock()
+	if stream != r.Subscriber.Stream && stream != r.ReplayStream || r.unseen[stream] == !is {
+		return
+	}
+	r.unseen[stream] = !is
+	if !is {
+		r.log.Warnf("stream %s has no consumer for the subscriber: run genmesh apply; it is served as soon as there is one", stream)
+	}
+}
+
+// countLag sums up what the subscriber's consumers that are served here have left; the caller holds the lock.
+func (r *Runner) countLag(b *binding) {
+	r.lags[b] = b.lag
+	sum := uint64(0)
+	for _, lag := range r.lags {
+		sum += lag
+	}
+	r.metrics.lag.Set(float64(sum))
+}
+
+// forgetLag drops a consumer that is no longer served here.
+func (r *Runner) forgetLag(b *binding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.lags[b]; !ok {
+		return
+	}
+	b.lag = 0
+	r.countLag(b)
+	delete(r.lags, b)
+}
+
+// breakerChanged says once that the breaker opened or closed, and has its state kept.
+func (r *Runner) breakerChanged(s mesh.BreakerState) {
+	r.metrics.breaker(s.Open)
+	switch {
+	case s.Open && s.Probes == 0:
+		r.log.WithField("last_error", s.Error).Error("the target has failed for a while: the breaker is open, and one event at a time tries until one is taken")
+	case !s.Open:
+		r.log.Info("the target answers again: the breaker is closed")
+	}
+	for {
+		select {
+		case r.keep <- s:
+			return
+		default:
+		}
+		select {
+		case <-r.keep: // an older one that nobody kept yet
+		default:
 		}
 	}
 }
 
-// serve binds the subscriber's consumer of a stream, again and again, until ctx ends. Each loss
-// is logged once.
-func (r *Runner) serve(ctx context.Context, stream string) {
-	var last string
-	for ctx.Err() == nil {
-		err := r.bind(ctx, stream)
-		if ctx.Err() != nil {
-			return
-		}
-		if err.Error() != last {
-			r.log.WithError(err).Warn("the consumer is not served; trying again until it is")
-			last = err.Error()
-		}
-		if errors.Is(err, errRebind) {
-			last = "" // it had been bound
-		}
+// keepBreaker stores the state of the breaker, the newest only, until ctx ends.
+func (r *Runner) keepBreaker(ctx context.Context, crew *Crew) {
+	for {
 		select {
-		case <-time.After(rebindWait):
+		case s := <-r.keep:
+			if err := crew.noteBreaker(ctx, r.Subscriber.Name, s); err != nil {
+				r.log.WithError(err).Debug("the state of the breaker is not kept")
+			}
 		case <-ctx.Done():
+			return
 		}
 	}
 }

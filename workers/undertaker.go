@@ -115,18 +115,19 @@ func (u *Undertaker) attend(ctx context.Context, msg jetstream.Msg, log logrus.F
 		log.WithField("subject", msg.Subject()).Warn("an advisory that can't be read is passed over")
 		return msg.Ack()
 	}
-	if ours, err := u.serves(ctx, a); err != nil || !ours {
-		if err != nil {
-			return err
-		}
+	subscriber, err := u.subscriber(ctx, a)
+	if err != nil {
+		return err
+	}
+	if subscriber == "" {
 		return msg.Ack()
 	}
-	letter, err := u.letter(ctx, a)
+	letter, err := u.letter(ctx, a, subscriber)
 	if err == nil && letter.Stored.After(a.Time) {
 		return msg.Ack() // the stream was made again since: this is another event
 	}
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		log.WithFields(logrus.Fields{"subscriber": a.Consumer, "stream": a.Stream, "sequence": a.Sequence}).
+		log.WithFields(logrus.Fields{"subscriber": subscriber, "stream": a.Stream, "sequence": a.Sequence}).
 			Error("an event ended without a word and the stream no longer has it")
 		return msg.Ack()
 	}
@@ -142,9 +143,9 @@ func (u *Undertaker) attend(ctx context.Context, msg jetstream.Msg, log logrus.F
 		}
 		return msg.Ack()
 	}
-	u.Metrics.of(a.Consumer).dead(letter.Reason)
+	u.Metrics.of(subscriber).dead(letter.Reason)
 	log.WithFields(logrus.Fields{
-		"subscriber": a.Consumer, "interaction": letter.Interaction, "sequence": a.Sequence, "reason": letter.Reason,
+		"subscriber": subscriber, "interaction": letter.Interaction, "sequence": a.Sequence, "reason": letter.Reason,
 	}).Error("dead letter: look at it with genmesh dead list")
 	// The server sets its mark after it sent the advisory, so it is taken off a moment later.
 	return msg.NakWithDelay(settleDelay)
@@ -160,24 +161,24 @@ func (u *Undertaker) settle(a advisory) error {
 	return nil
 }
 
-// serves reports whether an advisory is about a subscriber. The server decides and not this
-// process' streams.json: while a new version of that is rolled out, an older process must not
-// pass over what concerns a new subscriber.
-func (u *Undertaker) serves(ctx context.Context, a advisory) (bool, error) {
+// subscriber is whom an advisory is about, or "". The server decides and not this process'
+// streams.json: while a new version of that is rolled out, an older process must not pass over what
+// concerns a new subscriber.
+func (u *Undertaker) subscriber(ctx context.Context, a advisory) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	consumer, err := u.JetStream.PushConsumer(ctx, a.Stream, a.Consumer)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound),
 		errors.Is(err, jetstream.ErrNotPushConsumer):
-		return false, nil
+		return "", nil
 	case err != nil:
-		return false, fmt.Errorf("consumer %s of stream %s: %w", a.Consumer, a.Stream, err)
+		return "", fmt.Errorf("consumer %s of stream %s: %w", a.Consumer, a.Stream, err)
 	}
-	return consumer.CachedInfo().Config.Metadata[mesh.MetadataSubscriber] != "", nil
+	return consumer.CachedInfo().Config.Metadata[mesh.MetadataSubscriber], nil
 }
 
-func (u *Undertaker) letter(ctx context.Context, a advisory) (mesh.DeadLetter, error) {
+func (u *Undertaker) letter(ctx context.Context, a advisory, subscriber string) (mesh.DeadLetter, error) {
 	reason := mesh.DeadAbandoned
 	event, err := mesh.GetEvent(ctx, u.JetStream, a.Stream, a.Sequence)
 	if errors.Is(err, mesh.ErrNotEvent) {
@@ -185,7 +186,7 @@ func (u *Undertaker) letter(ctx context.Context, a advisory) (mesh.DeadLetter, e
 	}
 	return mesh.DeadLetter{
 		Event:      event,
-		Subscriber: a.Consumer,
+		Subscriber: subscriber,
 		Reason:     reason,
 		Attempts:   a.Deliveries,
 		Error:      "its deliveries are used up: workers died with it or gave it back",

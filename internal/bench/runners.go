@@ -68,7 +68,7 @@ func (b *deliveryBench) startRunner(ctx context.Context, s mesh.Subscriber, firs
 	wrap func(workers.Handler) workers.Handler, newHandler handlerMaker,
 ) (wait func() error, err error) {
 	s.DeliverPolicy, s.OptStartSeq = jetstream.DeliverByStartSequencePolicy, first
-	if err := b.renew(ctx, s.ConsumerConfig()); err != nil {
+	if err := b.renew(ctx, s.Readers()[0].ConsumerConfig()); err != nil {
 		return nil, err
 	}
 	handler, closeHandler, err := newHandler(s)

@@ -1,0 +1,262 @@
+package mesh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A subscriber's layout is how its events are divided among consumers: by how many partitions, and
+// whether all processes share one. A change of it must lose nothing, double nothing and keep the
+// order: so the consumers before are drained (they deliver nothing new, and what they delivered comes
+// to its end), where they were is noted, and the new ones go on from there.
+
+// otherLayout are the subscriber's consumers on the server, in the order of their partitions, if they
+// divide its events in another way than is wanted; else nil.
+func (p *planner) otherLayout(wanted []Reader, current map[string]*jetstream.ConsumerInfo) []*jetstream.ConsumerInfo {
+	var before []*jetstream.ConsumerInfo
+	differs := false
+	for _, info := range current {
+		served, ok := ServedBy(info.Config)
+		if !ok || served.Replay != nil || served.Subscriber != wanted[0].Name {
+			continue
+		}
+		before = append(before, info)
+		differs = differs || served.Of != len(wanted) || served.Shared != wanted[0].Shared
+	}
+	if !differs {
+		return nil
+	}
+	slices.SortFunc(before, func(a, b *jetstream.ConsumerInfo) int {
+		x, _ := ServedBy(a.Config)
+		y, _ := ServedBy(b.Config)
+		return x.Partition - y.Partition
+	})
+	return before
+}
+
+func (p *planner) switchStep(s Stream, wanted []Reader, before []*jetstream.ConsumerInfo) Step {
+	step := Step{
+		Action: Switch, Kind: KindConsumer, Name: s.Name + "/" + wanted[0].Name, replicas: s.Replicas, switched: before,
+		Changes: []Change{{Field: "consumers", From: consumerNames(before)}},
+	}
+	var names []string
+	for _, r := range wanted {
+		step.wanted = append(step.wanted, markedConfig(r))
+		names = append(names, r.Durable)
+	}
+	step.Changes[0].To = strings.Join(names, ", ")
+	if !complete(before) {
+		step.Loses = "where the missing ones of the consumers " + consumerNames(before) + " were: their events are delivered again"
+	}
+	return step
+}
+
+// complete reports whether all partitions of a layout are there.
+func complete(before []*jetstream.ConsumerInfo) bool {
+	for i, info := range before {
+		if served, _ := ServedBy(info.Config); served.Of != len(before) || served.Partition != i+1 {
+			return false
+		}
+	}
+	return true
+}
+
+func consumerNames(infos []*jetstream.ConsumerInfo) string {
+	names := make([]string, len(infos))
+	for i, info := range infos {
+		names[i] = info.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// UndrainedError says that a switch of a subscriber's consumers has to wait for the events that they
+// delivered. Nothing new is delivered to the subscriber meanwhile; its workers go on with what they hold. Applying again
+// goes on with it.
+type UndrainedError struct {
+	Subscriber string
+	// Events are under way, or wait at a worker for their target.
+	Events int
+	// Paused is true if an operator paused the subscriber, so that they don't move.
+	Paused bool
+}
+
+func (e *UndrainedError) Error() string {
+	if e.Paused {
+		return fmt.Sprintf("%s is paused with %d events in hand: resume it, then apply again", e.Subscriber, e.Events)
+	}
+	return fmt.Sprintf("%s: %d events are still under way to its target; apply again once they are taken (workers have to run for that)",
+		e.Subscriber, e.Events)
+}
+
+// switchConsumers drains the consumers that a subscriber has and puts the wanted ones in their place.
+// When it is cut short, the next plan goes on where it was.
+func (a *applier) switchConsumers(ctx context.Context, stream, subscriber string, s Step) error {
+	reached, pauses, err := a.drainAll(ctx, stream, subscriber, s.switched)
+	if err != nil {
+		return err
+	}
+	if err := a.remember(ctx, stream, subscriber, reached); err != nil {
+		return err
+	}
+	for _, info := range s.switched {
+		if err := a.deleteConsumer(ctx, stream, info.Name); err != nil {
+			return err
+		}
+	}
+	for _, config := range s.wanted {
+		config.Metadata = maps.Clone(config.Metadata)
+		goOn(&config, reached)
+		if config.PauseUntil == nil {
+			config.PauseUntil = pauses
+		}
+		if err := a.createConsumer(ctx, stream, s, config); err != nil {
+			return err
+		}
+	}
+	return a.forget(ctx, stream, subscriber)
+}
+
+const (
+	// drainPatience bounds how long a drain waits for events under way, in one run of apply.
+	drainPatience = 15 * time.Second
+	drainInterval = 50 * time.Millisecond
+	// drainPause is how long a consumer that looks drained is paused: only until it is deleted, or for so long if
+	// we don't get to that.
+	drainPause = time.Minute
+	// drainTry is how long it may stay paused with an event in hand, which only comes again when it isn't.
+	drainTry = 2 * time.Second
+)
+
+// drainAll drains consumers and tells up to where each has delivered, and until when an operator paused them.
+func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos []*jetstream.ConsumerInfo) (Skip, *time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	defer cancel()
+	for _, info := range infos {
+		if err := a.throttle(ctx, stream, info); err != nil {
+			return nil, nil, err
+		}
+	}
+	var reached Skip
+	var pauses *time.Time
+	for _, info := range infos {
+		d := drain{js: a.js, stream: stream, name: info.Name, created: info.Created, subscriber: subscriber}
+		if until := info.Config.PauseUntil; until != nil && until.After(time.Now()) {
+			d.paused, pauses = true, until
+		}
+		at, err := d.run(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		reached = append(reached, at)
+	}
+	return reached, pauses, nil
+}
+
+// throttle keeps a consumer from delivering anything new while something is in hand: with
+// max_ack_pending 1 the server still delivers again what was delivered, and nothing else.
+func (a *applier) throttle(ctx context.Context, stream string, info *jetstream.ConsumerInfo) error {
+	d := drain{js: a.js, stream: stream, name: info.Name, created: info.Created}
+	now, err := d.info(ctx)
+	if err != nil {
+		return fmt.Errorf("drain consumer %s: %w", info.Name, err)
+	}
+	if now.Config.MaxAckPending == 1 {
+		return nil
+	}
+	config := now.Config
+	config.MaxAckPending = 1
+	if _, err := a.js.UpdatePushConsumer(ctx, stream, config); err != nil {
+		return fmt.Errorf("drain consumer %s: %w", info.Name, err)
+	}
+	return nil
+}
+
+// drain brings one throttled consumer to the end of what it delivered.
+type drain struct {
+	js                       jetstream.JetStream
+	stream, name, subscriber string
+	created                  time.Time
+	paused                   bool // by an operator
+	ours                     bool // paused by us
+	since                    time.Time
+}
+
+// run returns the stream sequence up to which everything was delivered and settled.
+func (d *drain) run(ctx context.Context) (uint64, error) {
+	left := 0
+	for {
+		info, err := d.info(ctx)
+		if err == nil {
+			left = info.NumAckPending
+			var done bool
+			if done, err = d.step(ctx, info); done {
+				return info.Delivered.Stream, nil
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			return 0, fmt.Errorf("drain consumer %s: %w", d.name, err)
+		}
+		select {
+		case <-ctx.Done():
+			d.resume(context.WithoutCancel(ctx))
+			return 0, &UndrainedError{Subscriber: d.subscriber, Events: left, Paused: d.paused}
+		case <-time.After(drainInterval):
+		}
+	}
+}
+
+// step takes the next step; true means that the consumer is drained: it is paused, so that it
+// delivers nothing, and has nothing in hand.
+func (d *drain) step(ctx context.Context, info *jetstream.ConsumerInfo) (bool, error) {
+	switch {
+	case d.paused && info.NumAckPending > 0:
+		return false, &UndrainedError{Subscriber: d.subscriber, Events: info.NumAckPending, Paused: true}
+	case d.paused || d.ours:
+		if info.NumAckPending == 0 {
+			return true, nil
+		}
+		if time.Since(d.since) > drainTry {
+			d.resume(ctx)
+		}
+	case info.NumAckPending <= 1 && time.Since(d.since) > drainTry/2:
+		if _, err := d.js.PauseConsumer(ctx, d.stream, d.name, time.Now().Add(drainPause)); err != nil {
+			return false, err
+		}
+		d.ours, d.since = true, time.Now()
+	}
+	return false, nil
+}
+
+// resume lets what is in hand come again.
+func (d *drain) resume(ctx context.Context) {
+	if !d.ours {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainTry)
+	defer cancel()
+	if _, err := d.js.ResumeConsumer(ctx, d.stream, d.name); err == nil {
+		d.ours, d.since = false, time.Now()
+	}
+}
+
+func (d *drain) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	consumer, err := d.js.PushConsumer(ctx, d.stream, d.name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, errChanged
+	}
+	if err != nil {
+		return nil, err
+	}
+	info := consumer.CachedInfo()
+	if !info.Created.Equal(d.created) {
+		return nil, errChanged
+	}
+	return info, nil
+}

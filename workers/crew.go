@@ -1,0 +1,449 @@
+package workers
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sirupsen/logrus"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+// CrewOptions is what a Crew needs.
+type CrewOptions struct {
+	JetStream jetstream.JetStream
+	// Hosts is true in the process that runs the embedded server: whoever hosted its data before is
+	// gone, and what it served need not wait for its lease to end.
+	Hosts bool
+	// Lease is after how long without a sign of life from a process its consumers go to others; the
+	// process itself stops at three quarters of it. Default 6 s.
+	Lease  time.Duration
+	Logger logrus.FieldLogger
+}
+
+const (
+	defaultCrewLease = 6 * time.Second
+	// lookInterval is how often the server's consumers are looked at.
+	lookInterval = 2 * time.Second
+	crewRetry    = time.Second
+)
+
+// Crew is this process among the worker processes of a mesh. It settles who serves which consumer:
+// one that keeps the order is served by one process at a time, and the processes share them evenly;
+// one that is shared by all is served by every process.
+//
+// A consumer is claimed in the state bucket (mesh.StateBucket) by compare-and-set, and a claim holds while its
+// process gives a sign of life there, once in a sixth of the lease. Nobody's clock is compared with another's: each
+// process measures by its own how long it has heard nothing of another, and when its own last sign
+// of life was taken. A process that could give none for three quarters of the lease stops calling
+// targets at once; a process that was frozen looks at that before each call.
+type Crew struct {
+	CrewOptions
+	id  string
+	log logrus.FieldLogger
+
+	mu        sync.Mutex
+	kv        jetstream.KeyValue // nil until it was opened
+	runners   map[string]*Runner // by subscriber
+	members   map[string]*member
+	claims    map[string]holding // by unit
+	units     map[string]*unit
+	pauses    map[string]mesh.Pause
+	breakers  map[string]mesh.BreakerState
+	isCurrent bool      // what is known of the bucket is all that is in it
+	beaten    time.Time // when our last sign of life was sent that was taken
+	serverNow time.Time // the server's time of it
+
+	changed chan struct{}
+	looks   chan struct{}
+	serving sync.WaitGroup
+}
+
+// unit is a consumer that a process can serve.
+type unit struct {
+	stream, durable string
+	served          mesh.Served
+	created         time.Time
+	binding         *binding // nil if it is not served here
+	claiming        bool
+	// free is since when nobody serves it, as far as we know.
+	free time.Time
+	// kept is until when it stays here although another process should serve it, which did not.
+	kept time.Time
+}
+
+// key names it in the state bucket, whose keys take few characters.
+func (u *unit) key() string { return mesh.Token(u.stream) + "." + u.durable }
+
+// NewCrew makes a Crew; Run starts it.
+func NewCrew(o CrewOptions) *Crew {
+	o.Lease = cmp.Or(o.Lease, defaultCrewLease)
+	return &Crew{
+		CrewOptions: o, id: newMemberID(), log: o.Logger.WithField("component", "crew"),
+		runners: map[string]*Runner{}, members: map[string]*member{}, claims: map[string]holding{}, units: map[string]*unit{},
+		pauses: map[string]mesh.Pause{}, breakers: map[string]mesh.BreakerState{},
+		changed: make(chan struct{}, 1), looks: make(chan struct{}, 1),
+	}
+}
+
+// newMemberID names a process: where it runs, for people, and a random part that makes it one.
+func newMemberID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	raw := make([]byte, 6)
+	_, _ = rand.Read(raw) // never fails
+	return fmt.Sprintf("%s-%d-%s", mesh.Token(strings.ReplaceAll(host, ".", "-")), os.Getpid(), hex.EncodeToString(raw))
+}
+
+// Run takes part until ctx ends. The runners that use the crew have to end before.
+func (c *Crew) Run(ctx context.Context) error {
+	var parts sync.WaitGroup
+	parts.Go(func() { c.look(ctx) })
+	parts.Go(func() { c.guard(ctx) })
+	defer parts.Wait()
+	var last string
+	for ctx.Err() == nil {
+		err := c.take(ctx)
+		if err != nil && ctx.Err() == nil && err.Error() != last {
+			c.log.WithError(err).Warn("who serves what can't be settled with the other processes; trying again until it can")
+			last = err.Error()
+		}
+		sleep(ctx, crewRetry)
+	}
+	c.serving.Wait()
+	c.resign()
+	return nil
+}
+
+// take follows the state bucket until that fails.
+func (c *Crew) take(ctx context.Context) error {
+	state, err := mesh.OpenState(ctx, c.JetStream)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return fmt.Errorf("%w (genmesh apply makes it)", err)
+	}
+	if err != nil {
+		return err
+	}
+	kv := state.KeyValue()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watcher, err := kv.WatchAll(ctx)
+	if err != nil {
+		return fmt.Errorf("watch the state bucket: %w", err)
+	}
+	defer watcher.Stop() //nolint:errcheck // the server forgets it anyway
+	c.mu.Lock()
+	c.kv, c.isCurrent = kv, false
+	c.mu.Unlock()
+	var beating sync.WaitGroup
+	defer beating.Wait()
+	defer cancel()
+	beating.Go(func() { c.beat(ctx, kv) })
+	settle := time.NewTicker(c.Lease / 12)
+	defer settle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case entry, open := <-watcher.Updates():
+			if !open {
+				return errors.New("the watch of the state bucket ended")
+			}
+			c.note(entry)
+			if entry == nil || !strings.HasPrefix(entry.Key(), memberKeys) {
+				c.settle(ctx)
+			}
+		case <-c.changed:
+			c.settle(ctx)
+		case <-settle.C:
+			c.settle(ctx)
+		}
+	}
+}
+
+// note takes in what the bucket says of a key. A nil entry means that everything was told.
+func (c *Crew) note(entry jetstream.KeyValueEntry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if entry == nil {
+		c.isCurrent = true
+		return
+	}
+	gone := entry.Operation() != jetstream.KeyValuePut
+	kind, name, _ := strings.Cut(entry.Key(), ".")
+	switch kind + "." {
+	case memberKeys:
+		c.noteMember(name, entry, gone)
+	case claimKeys:
+		c.noteClaim(name, entry, gone)
+	case mesh.PauseKeys:
+		c.pauses[name] = parsedState[mesh.Pause](entry, gone)
+		if r := c.runners[name]; r != nil {
+			r.turnstile.pause(c.pauses[name])
+		}
+	case mesh.BreakerKeys:
+		c.breakers[name] = parsedState[mesh.BreakerState](entry, gone)
+	}
+}
+
+// parsedState is the entry's value; what is gone or can't be read is nothing.
+func parsedState[T any](entry jetstream.KeyValueEntry, gone bool) T {
+	var value T
+	if !gone && json.Unmarshal(entry.Value(), &value) != nil {
+		var none T
+		return none
+	}
+	return value
+}
+
+// wake makes the crew look again at what is to be done.
+func (c *Crew) wake() { signal(c.changed) }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// look keeps the list of consumers fresh until ctx ends.
+func (c *Crew) look(ctx context.Context) {
+	ticker := time.NewTicker(lookInterval)
+	defer ticker.Stop()
+	for {
+		if c.list(ctx) {
+			c.wake()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-c.looks:
+		}
+	}
+}
+
+// list reads which consumers the subscribers here have on the server; false means that it can't say.
+func (c *Crew) list(ctx context.Context) bool {
+	c.mu.Lock()
+	streams := map[string]bool{}
+	for _, r := range c.runners {
+		for _, stream := range r.streams() {
+			streams[stream] = true
+		}
+	}
+	c.mu.Unlock()
+	for stream := range streams {
+		found, err := listUnits(ctx, c.JetStream, stream)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			found, err = nil, nil
+		}
+		if err != nil {
+			return false
+		}
+		c.listed(stream, found)
+	}
+	return true
+}
+
+func listUnits(ctx context.Context, js jetstream.JetStream, stream string) ([]*unit, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	handle, err := js.Stream(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	var units []*unit
+	list := handle.ListConsumers(ctx)
+	for info := range list.Info() {
+		if served, ok := mesh.ServedBy(info.Config); ok {
+			units = append(units, &unit{stream: stream, durable: info.Name, served: served, created: info.Created})
+		}
+	}
+	return units, list.Err()
+}
+
+// listed takes in what a stream's consumers are.
+func (c *Crew) listed(stream string, found []*unit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	is := map[string]*unit{}
+	for _, u := range found {
+		is[u.key()] = u
+	}
+	for key, u := range c.units {
+		if now := is[key]; u.stream == stream && (now == nil || !now.created.Equal(u.created)) {
+			c.drop(u)
+			delete(c.units, key)
+		}
+	}
+	for key, u := range is {
+		if known := c.units[key]; known != nil {
+			known.served = u.served
+		} else {
+			u.free = time.Now()
+			c.units[key] = u
+		}
+	}
+	for _, r := range c.runners {
+		r.seen(stream, slices.ContainsFunc(found, func(u *unit) bool { return u.served.Subscriber == r.Subscriber.Name }))
+	}
+}
+
+// attach adds a runner, whose consumers are served from now on.
+func (c *Crew) attach(r *Runner) {
+	c.mu.Lock()
+	c.runners[r.Subscriber.Name] = r
+	r.turnstile.pause(c.pauses[r.Subscriber.Name])
+	r.turnstile.breaker.restore(c.breakers[r.Subscriber.Name])
+	c.mu.Unlock()
+	signal(c.looks)
+}
+
+// detach takes a runner away and returns once none of its consumers is served here.
+func (c *Crew) detach(r *Runner) {
+	c.mu.Lock()
+	delete(c.runners, r.Subscriber.Name)
+	var ended []<-chan struct{}
+	for _, u := range c.units {
+		if u.binding != nil && u.binding.r == r {
+			u.binding.leave(r.Grace)
+			ended = append(ended, u.binding.ended)
+		}
+	}
+	c.mu.Unlock()
+	for _, done := range ended {
+		<-done
+	}
+}
+
+// settle does what follows from what is known: consumers that are to be served here are claimed and
+// served, others let go.
+func (c *Crew) settle(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.isCurrent || !c.isAlive() {
+		return
+	}
+	for _, u := range c.units {
+		r := c.runners[u.served.Subscriber]
+		switch {
+		case u.binding != nil || u.claiming:
+			c.review(u)
+		case r == nil:
+		case u.served.Shared:
+			c.serve(r, u)
+		case c.isOurs(u):
+			u.claiming = true
+			c.serving.Go(func() { c.claim(ctx, u) })
+		}
+	}
+	c.divide()
+	for name, r := range c.runners {
+		r.metrics.serves(c.servedHere(name))
+	}
+}
+
+func (c *Crew) servedHere(subscriber string) int {
+	n := 0
+	for _, u := range c.units {
+		if u.binding != nil && u.served.Subscriber == subscriber {
+			n++
+		}
+	}
+	return n
+}
+
+// review lets go of a consumer that another process should serve, or does already.
+func (c *Crew) review(u *unit) {
+	if u.binding == nil || u.served.Shared {
+		return
+	}
+	owner := c.claims[u.key()].owner
+	switch {
+	case owner != "" && owner != c.id:
+		c.log.WithFields(logrus.Fields{"consumer": u.durable, "process": owner}).Warn("another process took the consumer over")
+		u.binding.fence()
+	case time.Now().Before(u.kept):
+	case c.preferred(u) != c.id:
+		u.binding.leave(handoverGrace)
+	}
+}
+
+// drop ends the service of a consumer that is no more.
+func (c *Crew) drop(u *unit) {
+	if u.binding != nil {
+		u.binding.leave(u.binding.r.Grace)
+	}
+}
+
+// serve starts the service of a consumer; the caller holds the lock.
+func (c *Crew) serve(r *Runner, u *unit) {
+	b := newBinding(c, r, u)
+	u.binding = b
+	c.serving.Go(func() {
+		b.run()
+		c.left(u, b)
+	})
+}
+
+// left notes that a consumer is no longer served here.
+func (c *Crew) left(u *unit, b *binding) {
+	if !u.served.Shared && !b.isFenced() {
+		c.release(u)
+	}
+	c.mu.Lock()
+	u.binding, u.free = nil, time.Now()
+	c.mu.Unlock()
+	b.r.forgetLag(b)
+	close(b.ended)
+	c.wake()
+}
+
+// divide tells each runner which share of its subscriber's rate is its own.
+func (c *Crew) divide() {
+	shares := map[string]float64{}
+	for _, u := range c.units {
+		switch {
+		case u.binding == nil || u.binding.isReplay:
+		case u.served.Shared:
+			shares[u.served.Subscriber] += 1 / float64(max(len(c.serversOf(u.served.Subscriber)), 1))
+		default:
+			shares[u.served.Subscriber] += 1 / float64(u.served.Of)
+		}
+	}
+	for name, r := range c.runners {
+		r.turnstile.share(shares[name])
+	}
+}
+
+// noteBreaker keeps the state of a subscriber's breaker, so that it survives a restart.
+func (c *Crew) noteBreaker(ctx context.Context, subscriber string, b mesh.BreakerState) error {
+	c.mu.Lock()
+	kv := c.kv
+	c.mu.Unlock()
+	if kv == nil {
+		return errors.New("the state bucket is not open")
+	}
+	raw, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	_, err = kv.Put(ctx, mesh.BreakerKeys+subscriber, raw)
+	return err
+}

@@ -1,0 +1,223 @@
+package workers
+
+import (
+	"context"
+	"encoding/json"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const memberKeys = "member."
+
+// member is a worker process.
+type member struct {
+	memberState
+	revision uint64
+	// heard is when we last heard of it, by our clock; joined when for the first time.
+	heard, joined time.Time
+	// at is the server's time of its last sign of life.
+	at time.Time
+}
+
+// memberState is a sign of life.
+type memberState struct {
+	// Subscribers are served by the process.
+	Subscribers []string `json:"subscribers"`
+	Hosts       bool     `json:"hosts,omitempty"`
+	// Leaves is true for the last one.
+	Leaves bool `json:"leaves,omitempty"`
+}
+
+// longGone is how old, by the server's clock, a sign of life is that says that its process is gone: it
+// need not be waited for, if nothing new comes for a moment.
+const longGone = 30 * time.Second
+
+func (c *Crew) noteMember(id string, entry jetstream.KeyValueEntry, gone bool) {
+	if gone {
+		delete(c.members, id)
+		return
+	}
+	now := time.Now()
+	m := c.members[id]
+	if m == nil {
+		m = &member{joined: now}
+		c.members[id] = m
+	}
+	if entry.Revision() == m.revision {
+		return // the watch began anew and tells what we know
+	}
+	m.memberState = parsedState[memberState](entry, false)
+	m.revision, m.heard, m.at = entry.Revision(), now, entry.Created()
+}
+
+// isAlive reports whether our own sign of life was taken lately enough to act on what we hold.
+func (c *Crew) isAlive() bool { return time.Since(c.beaten) < c.fenceAfter() }
+
+func (c *Crew) fenceAfter() time.Duration { return c.Lease * 3 / 4 }
+
+// mayAct is isAlive for who does not hold the lock.
+func (c *Crew) mayAct() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isAlive()
+}
+
+// lives reports whether a process has given a sign of life within the lease.
+func (c *Crew) lives(id string) bool {
+	m := c.members[id]
+	switch {
+	case id == c.id:
+		return true
+	case m == nil || m.Leaves:
+		return false
+	case m.Hosts && c.Hosts:
+		return false // one process at a time hosts the server, and that is this one
+	}
+	silent := time.Since(m.heard)
+	if c.serverNow.Sub(m.at) > longGone {
+		return silent < c.Lease/3
+	}
+	return silent < c.Lease
+}
+
+// serversOf are the living processes that serve a subscriber, this one if it does. Their order is the
+// subscriber's own (rendezvous hashing), so that the subscribers are spread over the processes and
+// few move when one comes or goes.
+func (c *Crew) serversOf(subscriber string) []string {
+	var servers []string
+	for id, m := range c.members {
+		if id != c.id && c.lives(id) && slices.Contains(m.Subscribers, subscriber) {
+			servers = append(servers, id)
+		}
+	}
+	if c.runners[subscriber] != nil {
+		servers = append(servers, c.id)
+	}
+	slices.SortFunc(servers, func(a, b string) int {
+		x, y := score(a, subscriber), score(b, subscriber)
+		switch {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	return servers
+}
+
+func score(id, subscriber string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(id + "\x00" + subscriber)) // a hash never fails
+	return h.Sum64() * 0x9E3779B97F4A7C15 >> 1       // FNV alone hardly moves the upper bits at the end
+}
+
+// preferred is the process that should serve a consumer: the partitions of a subscriber go around
+// its processes. The consumer of its replays goes with the first, so that both take turns in one
+// process where there is one partition.
+func (c *Crew) preferred(u *unit) string {
+	servers := c.serversOf(u.served.Subscriber)
+	if len(servers) == 0 {
+		return ""
+	}
+	return servers[(u.served.Partition-1)%len(servers)]
+}
+
+// beat gives signs of life until ctx ends.
+func (c *Crew) beat(ctx context.Context, kv jetstream.KeyValue) {
+	ticker := time.NewTicker(c.Lease / 6)
+	defer ticker.Stop()
+	for {
+		c.beatOnce(ctx, kv)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (c *Crew) beatOnce(ctx context.Context, kv jetstream.KeyValue) {
+	raw, err := json.Marshal(c.signOfLife())
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Lease/2)
+	defer cancel()
+	sent := time.Now()
+	if _, err := kv.Put(ctx, memberKeys+c.id, raw); err != nil {
+		c.log.WithError(err).Debug("a sign of life was not taken")
+		return
+	}
+	entry, err := kv.Get(ctx, memberKeys+c.id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.isAlive() {
+		// We heard nothing for a while, and so of nobody else: that says nothing about them.
+		for _, m := range c.members {
+			m.heard = time.Now()
+		}
+	}
+	c.beaten = sent
+	if err == nil {
+		c.serverNow = entry.Created()
+	}
+	c.wake()
+}
+
+func (c *Crew) signOfLife() memberState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := memberState{Hosts: c.Hosts, Subscribers: []string{}}
+	for name := range c.runners {
+		s.Subscribers = append(s.Subscribers, name)
+	}
+	slices.Sort(s.Subscribers)
+	return s
+}
+
+// guard stops the service of what is ours alone when no sign of life was taken for too long.
+func (c *Crew) guard(ctx context.Context) {
+	ticker := time.NewTicker(c.Lease / 24)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			c.fenceIfSilent()
+		}
+	}
+}
+
+func (c *Crew) fenceIfSilent() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.beaten.IsZero() || c.isAlive() {
+		return
+	}
+	for _, u := range c.units {
+		if u.binding != nil && !u.served.Shared && u.binding.fence() {
+			c.log.WithField("consumer", u.durable).Warn("the state bucket is out of reach; the consumer may be another process' by now and is let go")
+		}
+	}
+}
+
+// resign tells the others that this process is gone.
+func (c *Crew) resign() {
+	c.mu.Lock()
+	kv := c.kv
+	c.mu.Unlock()
+	if kv == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
+	defer cancel()
+	if err := kv.Delete(ctx, memberKeys+c.id); err != nil {
+		c.log.WithError(err).Debug("the other processes were not told of the end")
+	}
+}

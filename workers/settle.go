@@ -1,0 +1,144 @@
+package workers
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Order over crashes, hand-overs and lost messages.
+//
+// Whoever begins to serve a consumer may be handed new events while the server still waits for the
+// acknowledgement of older ones, which an earlier process held, or which were lost on their way. It
+// will deliver those again, but later, behind events of the same interactions. So a process that
+// begins to serve a consumer, or finds a gap in its consumer sequence, first gathers: it takes
+// events in and tries none, until it holds everything that the server waits for. Then it goes on in
+// the order of storing.
+
+const (
+	gatherInterval = 25 * time.Millisecond
+	// maxRecalled bounds how many sequences are asked for; with more, their ack_wait brings them back.
+	maxRecalled = 20_000
+	// gatherTimes ack_wait is how long it may take before something must be wrong.
+	gatherTimes = 3
+)
+
+// gather makes new deliveries wait until settle says that all is in hand.
+func (b *binding) gather() {
+	if b.shared {
+		return
+	}
+	b.r.mu.Lock()
+	b.gathers, b.next = true, 0
+	b.r.mu.Unlock()
+	signal(b.unsettled)
+}
+
+// inSequence notes a delivery's consumer sequence. A gap means that one was lost on its way to us.
+// The caller holds the runner's lock.
+func (b *binding) inSequence(sequence uint64) {
+	if !b.shared && b.next != 0 && sequence > b.next && !b.gathers {
+		b.gathers = true
+		b.log.WithField("missing", sequence-b.next).Debug("deliveries were lost on their way; gathering")
+		signal(b.unsettled)
+	}
+	b.next = sequence + 1
+}
+
+// settle waits until everything that the server waits for is in hand, and lets it go its way then.
+func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream.ConsumeContext) {
+	began, recalled := time.Now(), false
+	patience := gatherTimes * max(time.Duration(b.r.Subscriber.AckWait), time.Second)
+	for b.leaving.Err() == nil {
+		info, err := b.info(consumer)
+		switch {
+		case err != nil: // NATS is away
+		case info.NumAckPending <= b.r.heldBy(b):
+			b.r.release(b)
+			return
+		case !recalled:
+			recalled = true
+			b.recall(info)
+		case time.Since(began) > patience:
+			b.log.WithField("missing", info.NumAckPending-b.r.heldBy(b)).
+				Warn("what the server waits for did not come; going on without, possibly out of order")
+			b.r.release(b)
+			return
+		}
+		select {
+		case <-b.leaving.Done():
+		case <-subscription.Closed():
+			return
+		case <-time.After(gatherInterval):
+		}
+	}
+}
+
+// recall asks the server to deliver what it waits for at once, and not only after its ack_wait: it
+// takes a nak for everything that may be out, and ignores those for what is not. What is in hand already
+// is left alone. The subject's form is that of ADR-15, github.com/nats-io/nats-architecture-and-design.
+func (b *binding) recall(info *jetstream.ConsumerInfo) {
+	first, last := info.AckFloor.Stream+1, info.Delivered.Stream
+	if last < first || last-first >= maxRecalled {
+		return
+	}
+	held := b.r.sequencesOf(b)
+	for sequence := first; sequence <= last; sequence++ {
+		if held[sequence] {
+			continue
+		}
+		subject := fmt.Sprintf("$JS.ACK.%s.%s.1.%d.%d.0.0", b.stream, b.durable, sequence, info.Delivered.Consumer)
+		b.r.settled(b.r.JetStream.Conn().Publish(subject, []byte("-NAK")))
+	}
+}
+
+// heldBy counts what is in hand of a consumer.
+func (r *Runner) heldBy(b *binding) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return b.held
+}
+
+func (r *Runner) sequencesOf(b *binding) map[uint64]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sequences := make(map[uint64]bool, b.held)
+	for at, d := range r.held {
+		if d.b == b {
+			sequences[at.sequence] = true
+		}
+	}
+	return sequences
+}
+
+// release lets what was gathered go its way, in the order of storing.
+func (r *Runner) release(b *binding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slices.SortFunc(b.waiting, func(x, y *delivery) int {
+		switch {
+		case x.event.Sequence < y.event.Sequence:
+			return -1
+		case x.event.Sequence > y.event.Sequence:
+			return 1
+		}
+		return 0
+	})
+	for _, d := range b.waiting {
+		r.enqueue(d)
+	}
+	b.waiting, b.gathers = nil, false
+}
+
+// dropGathered gives back what was gathered and never went its way, because the consumer is left.
+func (r *Runner) dropGathered(b *binding) {
+	r.mu.Lock()
+	waiting := b.waiting
+	b.waiting = nil
+	r.mu.Unlock()
+	for _, d := range waiting {
+		r.giveBack(d, 0)
+	}
+}

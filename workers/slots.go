@@ -1,0 +1,88 @@
+package workers
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// slots bound the attempts at once. Who waits gets one in the order of coming, live events before
+// replays; and replays never have more than a quarter of them, so that a live event finds one soon.
+type slots struct {
+	mu      sync.Mutex
+	total   int
+	taken   int
+	replays int // of those taken
+	live    []*waiter
+	later   []*waiter
+}
+
+type waiter struct {
+	ready chan struct{}
+}
+
+func newSlots(n int) *slots { return &slots{total: max(n, 1)} }
+
+func (s *slots) size() int { return s.total }
+
+func (s *slots) used() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken
+}
+
+func (s *slots) forReplays() int { return max(s.total/4, 1) }
+
+// take waits for a slot; false means that ctx ended first.
+func (s *slots) take(ctx context.Context, replay bool) bool {
+	s.mu.Lock()
+	w := &waiter{make(chan struct{})}
+	if replay {
+		s.later = append(s.later, w)
+	} else {
+		s.live = append(s.live, w)
+	}
+	s.hand()
+	s.mu.Unlock()
+	select {
+	case <-w.ready:
+		return true
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-w.ready: // it came in this moment
+		return true
+	default:
+	}
+	s.live = slices.DeleteFunc(s.live, func(x *waiter) bool { return x == w })
+	s.later = slices.DeleteFunc(s.later, func(x *waiter) bool { return x == w })
+	return false
+}
+
+// free gives a slot back.
+func (s *slots) free(replay bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken--
+	if replay {
+		s.replays--
+	}
+	s.hand()
+}
+
+// hand gives the free slots to those who wait; the caller holds the lock.
+func (s *slots) hand() {
+	for s.taken < s.total && len(s.live) > 0 {
+		s.taken++
+		close(s.live[0].ready)
+		s.live = s.live[1:]
+	}
+	for s.taken < s.total && len(s.later) > 0 && s.replays < s.forReplays() {
+		s.taken++
+		s.replays++
+		close(s.later[0].ready)
+		s.later = s.later[1:]
+	}
+}

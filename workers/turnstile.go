@@ -1,0 +1,238 @@
+package workers
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+// turnstile lets a subscriber's attempts through, in this process: not while the subscriber is
+// paused, its target asks for air or its breaker is open, not faster than its rate, and not more at
+// once than there are slots. What waits here spends no attempt.
+type turnstile struct {
+	slots   *slots
+	breaker *breaker
+
+	mu sync.Mutex
+	// changed is closed, and made anew, when something that was shut may have opened.
+	changed chan struct{}
+	backoff mesh.Backoff
+	until   time.Time // the target asks for air until then
+	waits   int       // in a row, without a hint how long
+	paused  mesh.Pause
+
+	// The rate is the configured one, as far as it is this process' share, or what the target's own
+	// word on its limit leaves, whichever is lower.
+	limiter  *rate.Limiter
+	rate     mesh.Rate
+	burst    int
+	portion  float64
+	hint     rate.Limit
+	hintEnds time.Time
+	most     int // the highest count of requests left that the target told lately
+}
+
+// maxHint bounds how long a target's own hint can make its subscriber wait.
+const maxHint = 15 * time.Minute
+
+func newTurnstile(s mesh.Subscriber, breaker *breaker) *turnstile {
+	t := &turnstile{
+		slots: newSlots(s.MaxInFlight), breaker: breaker, changed: make(chan struct{}), backoff: s.Backoff,
+		limiter: rate.NewLimiter(rate.Inf, 1), rate: s.RateLimit, burst: max(s.Burst, 1), portion: 1,
+	}
+	breaker.changed = t.open
+	t.setRate(time.Now())
+	return t
+}
+
+// open tells those who wait to look again.
+func (t *turnstile) open() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+// enter waits for the turn of an attempt and takes a slot, which leave gives back; replays wait until
+// no live event does. false means that leaving has ended while the way was shut, or starting at all. probes is
+// true if the attempt is the one that finds out whether the target is well again.
+func (t *turnstile) enter(leaving, starting context.Context, replay bool, own *rate.Limiter) (probes, ok bool) {
+	for starting.Err() == nil {
+		if !t.pass(leaving) {
+			return false, false
+		}
+		if !t.slots.take(starting, replay) {
+			return false, false
+		}
+		if probes, ok := t.admit(leaving, own); ok {
+			return probes, true
+		}
+		t.slots.free(replay)
+		if leaving.Err() != nil {
+			return false, false
+		}
+	}
+	return false, false
+}
+
+// pass waits until nothing is shut.
+func (t *turnstile) pass(leaving context.Context) bool {
+	for {
+		wait, changed := t.shutFor(time.Now())
+		if wait <= 0 {
+			return true
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-changed:
+		case <-leaving.Done():
+			timer.Stop()
+			return false
+		}
+		timer.Stop()
+	}
+}
+
+// forever stands for a wait whose end is not known.
+const forever = 24 * time.Hour
+
+// shutFor is how long the way is shut, and what ends that earlier.
+func (t *turnstile) shutFor(now time.Time) (time.Duration, <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	wait := max(t.until.Sub(now), t.breaker.shutFor(now))
+	if t.paused.Holds(now) {
+		pause := forever
+		if !t.paused.Until.IsZero() {
+			pause = t.paused.Until.Sub(now)
+		}
+		wait = max(wait, pause)
+	}
+	return wait, t.changed
+}
+
+// admit is the last look of who has a slot: the way may have been shut while it waited for that.
+func (t *turnstile) admit(leaving context.Context, own *rate.Limiter) (probes, ok bool) {
+	if wait, _ := t.shutFor(time.Now()); wait > 0 {
+		return false, false
+	}
+	t.renewRate(time.Now())
+	for _, limiter := range [...]*rate.Limiter{own, t.limiter} {
+		if limiter != nil && limiter.Limit() != rate.Inf && limiter.Wait(leaving) != nil {
+			return false, false
+		}
+	}
+	if wait, _ := t.shutFor(time.Now()); wait > 0 {
+		return false, false
+	}
+	return t.breaker.admit(time.Now())
+}
+
+// leave gives the slot back.
+func (t *turnstile) leave(replay bool) { t.slots.free(replay) }
+
+// asksForAir shuts the way for the hint, or for the backoff if there is none. It reports how long,
+// and false if it was shut already: calls that were under way together tell one thing.
+func (t *turnstile) asksForAir(hint time.Duration) (time.Duration, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	wasShut := now.Before(t.until)
+	if !wasShut {
+		t.waits++
+	}
+	wait := min(hint, maxHint)
+	if hint <= 0 {
+		wait = delayBefore(t.backoff, t.waits)
+	}
+	if until := now.Add(wait); until.After(t.until) {
+		t.until = until
+	}
+	return wait, !wasShut
+}
+
+// taken notes that the target took an event.
+func (t *turnstile) taken() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waits = 0
+}
+
+// pause shuts the way as an operator says; the zero Pause opens it.
+func (t *turnstile) pause(p mesh.Pause) {
+	t.mu.Lock()
+	t.paused = p
+	t.mu.Unlock()
+	t.open()
+}
+
+// share sets which part of the subscriber's rate is this process' own.
+func (t *turnstile) share(portion float64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if portion != t.portion {
+		t.portion = portion
+		t.setRate(time.Now())
+	}
+}
+
+// setRate sets the limiter to what goes now; the caller holds the lock, or is the only one.
+func (t *turnstile) setRate(now time.Time) {
+	limit, burst := rate.Inf, t.burst
+	if t.rate.Events > 0 {
+		limit = rate.Limit(t.rate.PerSecond() * t.portion)
+		burst = max(int(math.Ceil(float64(t.burst)*t.portion)), 1)
+	}
+	if now.Before(t.hintEnds) && t.hint < limit {
+		limit, burst = t.hint, 1
+	}
+	if t.limiter.Limit() != limit {
+		t.limiter.SetLimitAt(now, limit)
+	}
+	if t.limiter.Burst() != burst {
+		t.limiter.SetBurstAt(now, burst)
+	}
+}
+
+// renewRate takes a hint back that has ended.
+func (t *turnstile) renewRate(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.hintEnds.IsZero() && !now.Before(t.hintEnds) {
+		t.hintEnds, t.most = time.Time{}, 0
+		t.setRate(now)
+	}
+}
+
+// lowShare is the part of its limit below which a target's word on the requests left slows the subscriber down.
+const lowShare = 5
+
+// noteLimit hears what the target says of its own limit: so many more requests until reset has passed.
+// Far from the limit that changes nothing; near it, what is left is spread over the time, so that
+// the limit is never reached.
+func (t *turnstile) noteLimit(remaining int, reset time.Duration) {
+	now := time.Now()
+	reset = min(reset, maxHint)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.most = max(t.most, remaining)
+	// What is under way now was not counted yet, maybe.
+	left := remaining - t.slots.used() + 1
+	if left <= 0 {
+		if until := now.Add(reset); until.After(t.until) {
+			t.until = until
+		}
+		return
+	}
+	if left > max(t.most/lowShare, 2*t.slots.size()) {
+		return
+	}
+	t.hint, t.hintEnds = rate.Limit(float64(left)/reset.Seconds()), now.Add(reset)
+	t.setRate(now)
+}

@@ -1,0 +1,273 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+func paced(edit func(*mesh.Subscriber)) *turnstile {
+	s := mesh.Subscriber{
+		Name: "crm", MaxInFlight: 4, Backoff: defaultBackoff(),
+		Breaker: mesh.Breaker{Failures: 3, For: mesh.Duration(2 * time.Second)},
+	}
+	if edit != nil {
+		edit(&s)
+	}
+	return newTurnstile(s, newBreaker(s, func(mesh.BreakerState) {}))
+}
+
+func enters(t *testing.T, ts *turnstile) (probes bool) {
+	t.Helper()
+	probes, ok := ts.enter(t.Context(), t.Context(), false, nil)
+	require.True(t, ok)
+	return probes
+}
+
+func TestTurnstileWaitsForTheLongestHintAndForItsOwnBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := paced(nil)
+		began := time.Now()
+		passedAfter := func() time.Duration {
+			enters(t, ts)
+			ts.leave(false)
+			return time.Since(began)
+		}
+		assert.Zero(t, passedAfter())
+
+		ts.asksForAir(5 * time.Second)
+		_, news := ts.asksForAir(3 * time.Second)
+		assert.False(t, news, "calls that were under way together tell one thing")
+		assert.Equal(t, 5*time.Second, passedAfter())
+
+		ts.asksForAir(24 * time.Hour)
+		assert.Equal(t, 5*time.Second+maxHint, passedAfter())
+
+		ts.taken()
+		for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second,
+			32 * time.Second, time.Minute, time.Minute} {
+			began = time.Now()
+			ts.asksForAir(0)
+			ts.asksForAir(0)
+			assert.Equal(t, want, passedAfter())
+		}
+	})
+}
+
+func TestTurnstileThatIsShutLetsGoOfAnEndingRunner(t *testing.T) {
+	ts := paced(nil)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, ok := ts.enter(ended, t.Context(), false, nil)
+	assert.True(t, ok, "an open way is no wait")
+	ts.leave(false)
+	ts.asksForAir(time.Hour)
+	_, ok = ts.enter(ended, t.Context(), false, nil)
+	assert.False(t, ok)
+}
+
+func TestRateIsKeptAndSharedByProcesses(t *testing.T) {
+	for portion, want := range map[float64]time.Duration{1: 9 * time.Second, 0.5: 19 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			ts := paced(func(s *mesh.Subscriber) { s.RateLimit, s.Burst = mesh.Rate{Events: 10, Per: time.Second}, 10 })
+			ts.share(portion)
+			began := time.Now()
+			for range 100 {
+				enters(t, ts)
+				ts.leave(false)
+			}
+			assert.InDelta(t, want.Seconds(), time.Since(began).Seconds(), 1)
+		})
+	}
+}
+
+// A target with a limit of its own: 100 requests in ten seconds. It says how many are left, and is
+// never driven into refusing.
+func TestSubscriberSlowsDownBeforeTheTargetsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := paced(nil)
+		const limit, window = 100, 10 * time.Second
+		used, ends := 0, time.Now().Add(window)
+		began := time.Now()
+		for range 5 * limit {
+			enters(t, ts)
+			if !time.Now().Before(ends) {
+				used, ends = 0, time.Now().Add(window)
+			}
+			used++
+			require.LessOrEqual(t, used, limit, "after %s", time.Since(began))
+			ts.noteLimit(limit-used, time.Until(ends))
+			ts.leave(false)
+			time.Sleep(10 * time.Millisecond)
+		}
+		assert.Less(t, time.Since(began), 6*window, "the limit is used, too")
+	})
+}
+
+func TestPauseShutsAndResumeOpensAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := paced(nil)
+		began := time.Now()
+		ts.pause(mesh.Pause{Since: began})
+		go func() {
+			time.Sleep(90 * time.Minute)
+			ts.pause(mesh.Pause{})
+		}()
+		enters(t, ts)
+		assert.Equal(t, 90*time.Minute, time.Since(began))
+		ts.leave(false)
+		ts.pause(mesh.Pause{Since: time.Now(), Until: time.Now().Add(time.Minute)})
+		enters(t, ts)
+		assert.Equal(t, 91*time.Minute, time.Since(began), "a pause with an end ends by itself")
+	})
+}
+
+var errDown = errors.New("down")
+
+func TestBreakerOpensAfterSustainedFailureAndProbesWithOneEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []mesh.BreakerState
+		s := mesh.Subscriber{
+			Name: "crm", MaxInFlight: 4, Backoff: defaultBackoff(),
+			Breaker: mesh.Breaker{Failures: 3, For: mesh.Duration(2 * time.Second)},
+		}
+		ts := newTurnstile(s, newBreaker(s, func(b mesh.BreakerState) { told = append(told, b) }))
+		for range 10 { // at once: no sustained failure
+			assert.False(t, enters(t, ts))
+			assert.True(t, ts.breaker.failed(false, errDown))
+			ts.leave(false)
+		}
+		assert.Empty(t, told)
+		time.Sleep(2 * time.Second)
+		enters(t, ts)
+		assert.True(t, ts.breaker.failed(false, errDown), "what opens it counts")
+		ts.leave(false)
+		require.Len(t, told, 1)
+		assert.True(t, told[0].Open)
+
+		// Ten events wait; one at a time tries, after 1, 2, 4, 8 s.
+		began, tries := time.Now(), []time.Duration{}
+		done := make(chan struct{})
+		for range 10 {
+			go func() {
+				for {
+					probes, ok := ts.enter(t.Context(), t.Context(), false, nil)
+					if !ok {
+						return
+					}
+					if !probes {
+						ts.leave(false)
+						done <- struct{}{}
+						return
+					}
+					tries = append(tries, time.Since(began))
+					time.Sleep(100 * time.Millisecond)
+					well := len(tries) == 5
+					ts.leave(false)
+					if well {
+						ts.breaker.answered()
+						done <- struct{}{}
+						return
+					}
+					assert.False(t, ts.breaker.failed(true, errDown), "a probe spends no attempt")
+				}
+			}()
+		}
+		for range 10 {
+			<-done
+		}
+		want := []time.Duration{1000, 3100, 7200, 15300, 31400}
+		require.Len(t, tries, len(want))
+		for i := range want {
+			assert.Equal(t, want[i]*time.Millisecond, tries[i])
+		}
+		assert.False(t, told[len(told)-1].Open)
+		assert.Equal(t, 31500*time.Millisecond, time.Since(began), "all go on once one was taken")
+	})
+}
+
+func TestBreakerStaysOpenOverARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		before := mesh.BreakerState{Open: true, Since: time.Now().Add(-time.Hour), Until: time.Now().Add(20 * time.Second), Probes: 5}
+		ts := paced(nil)
+		ts.breaker.restore(before)
+		began := time.Now()
+		assert.True(t, enters(t, ts))
+		assert.Equal(t, 20*time.Second, time.Since(began))
+		ts.breaker.failed(true, errDown)
+		ts.leave(false)
+		assert.True(t, enters(t, ts))
+		assert.Equal(t, 80*time.Second, time.Since(began), "the waits go on growing: 2^6 s, at most a minute")
+	})
+}
+
+func TestDisabledBreakerNeverOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := paced(func(s *mesh.Subscriber) { s.Breaker.Disabled = true })
+		for range 100 {
+			enters(t, ts)
+			ts.breaker.failed(false, errDown)
+			ts.leave(false)
+			time.Sleep(time.Second)
+		}
+		assert.False(t, ts.breaker.isOpen())
+	})
+}
+
+func TestLiveEventsComeBeforeReplays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(4)
+		for range 4 {
+			require.True(t, s.take(t.Context(), false))
+		}
+		var order []string
+		for range 2 {
+			go func() {
+				s.take(t.Context(), true)
+				order = append(order, "replay")
+			}()
+		}
+		synctest.Wait()
+		for range 3 {
+			go func() {
+				s.take(t.Context(), false)
+				order = append(order, "live")
+			}()
+		}
+		synctest.Wait()
+		for range 4 {
+			s.free(false)
+			synctest.Wait()
+		}
+		assert.Equal(t, []string{"live", "live", "live", "replay"}, order)
+		assert.Equal(t, 4, s.used())
+		s.free(false)
+		synctest.Wait()
+		assert.Equal(t, 3, s.used(), "replays have a quarter of the slots, whatever is free")
+		s.free(true)
+		synctest.Wait()
+		assert.Equal(t, 3, s.used())
+	})
+}
+
+func TestWhoLeavesTheQueueTakesNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(1)
+		require.True(t, s.take(t.Context(), false))
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan bool)
+		go func() { left <- s.take(ctx, false) }()
+		synctest.Wait()
+		cancel()
+		require.False(t, <-left)
+		s.free(false)
+		assert.Zero(t, s.used())
+	})
+}
