@@ -19,7 +19,7 @@ func (r *Runner) deliver(d *delivery) (time.Duration, bool) {
 	}
 	event, gets, why, err := r.shape(d)
 	switch {
-	case d.b.working.Err() != nil:
+	case d.b.working.Err() != nil || err != nil && d.b.leaving.Err() != nil:
 		return r.back(d, 0)
 	case err != nil:
 		return r.bury(d, mesh.DeadShape, err)
@@ -32,11 +32,24 @@ func (r *Runner) deliver(d *delivery) (time.Duration, bool) {
 	return r.try(d, event)
 }
 
+// shape makes of the event what the subscriber gets. An error that a retry may cure, as when the
+// machine was too busy for the time that a step has, counts as an attempt.
 func (r *Runner) shape(d *delivery) (event mesh.Event, gets bool, why string, err error) {
 	if r.Shape == nil {
 		return d.event, true, "", nil
 	}
-	return r.Shape.Shape(d.b.working, d.event)
+	for {
+		event, gets, why, err = r.Shape.Shape(d.b.working, d.event)
+		if fate, _ := FateOf(err); fate != Retry || d.b.working.Err() != nil {
+			return event, gets, why, err
+		}
+		if d.attempts++; r.spent(d) >= r.Subscriber.MaxAttempts {
+			return event, gets, why, err
+		}
+		if !sleep(d.b.leaving, delayBefore(r.Subscriber.Backoff, d.attempts)) {
+			return event, gets, why, err
+		}
+	}
 }
 
 // try hands the event to the target until its fate is settled.

@@ -18,7 +18,7 @@ type Burier interface {
 }
 
 // Shaper makes of an event what the subscriber gets of it. It reports false if the subscriber does not
-// get it at all, and why. An error makes the event a dead letter.
+// get it at all, and why. A Permanent error makes the event a dead letter now; any other counts as an attempt.
 type Shaper interface {
 	Shape(ctx context.Context, event mesh.Event) (shaped mesh.Event, gets bool, why string, err error)
 }

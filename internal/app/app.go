@@ -21,6 +21,7 @@ import (
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/mesh/embedded"
 	"github.com/genmesh/genmesh/workers"
+	"github.com/genmesh/genmesh/workers/shape"
 )
 
 // Run wires a process as c says and runs it until ctx ends. Everything that can fail at the
@@ -55,6 +56,8 @@ type app struct {
 	watchers  *watchers
 	ingress   *ingress.Server
 	bridges   *bridges
+	// unfinished is true while a subscriber's consumers wait to be drained before they are switched.
+	unfinished bool
 }
 
 func (a *app) onClose(f func() error) { a.closers = append(a.closers, f) }
@@ -164,6 +167,12 @@ func (a *app) check(t *mesh.Topology) error {
 			if s.Target == nil && a.Workers.Handlers[s.Name] == nil {
 				return fmt.Errorf("subscriber %s has no target, and no handler is registered for it", s.Name)
 			}
+			if _, err := shape.New(s, a.LookupEnv); err != nil {
+				return err
+			}
+			if err := CheckSubscriber(s); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -179,6 +188,21 @@ func CheckSource(s mesh.Source) error {
 		if _, err := cloud.FindRegion(s.API.Region); err != nil {
 			return fmt.Errorf("source %s: api.region: %w", s.Name, err)
 		}
+	}
+	return nil
+}
+
+// CheckSubscriber finds what is wrong with a subscriber beyond what streams.json itself can tell: an expression
+// that does not compile, a header that can't be sent.
+func CheckSubscriber(s mesh.Subscriber) error {
+	if err := shape.Check(s); err != nil {
+		return fmt.Errorf("subscriber %s: %w", s.Name, err)
+	}
+	if s.Target == nil {
+		return nil
+	}
+	if err := checkTarget(*s.Target); err != nil {
+		return fmt.Errorf("subscriber %s: target: %w", s.Name, err)
 	}
 	return nil
 }
@@ -254,7 +278,11 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
 	err = plan.Apply(ctx, a.js, false)
 	// By type and not errors.As: joined with another error it is not all that went wrong.
 	_, onlyRefused := err.(*mesh.DestructiveError)
+	var undrained *mesh.UndrainedError
+	a.unfinished = errors.As(err, &undrained)
 	switch {
+	case a.unfinished:
+		a.Logger.WithError(err).Warn("not everything of streams.json is applied yet; it is tried again until it is")
 	case onlyRefused:
 		a.Logger.WithError(err).Warn("streams.json asks for what would lose data; all else is applied. To do that too: genmesh apply --allow-destroy")
 	case err != nil:
@@ -267,12 +295,17 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
 
 func (a *app) addWorkers(t *mesh.Topology, components []component) []component {
 	metrics := workers.NewMetrics(a.metrics)
-	a.fleet = newFleet(a.js, t, targetMaker{app: a}, a.Workers.Grace, a.Logger, metrics)
+	a.fleet = newFleet(fleetOptions{
+		js: a.js, topology: t, targets: targetMaker{app: a}, grace: a.Workers.Grace, hosts: a.Embedded != nil,
+		log: a.Logger, registerer: a.metrics, metrics: metrics,
+	})
 	undertaker := &workers.Undertaker{
 		JetStream: a.js, DeadLetters: a.fleet, Topology: a.fleet.current, Logger: a.Logger, Metrics: metrics,
 	}
 	return append(components,
 		component{"undertaker", undertaker.Run},
+		component{"records", a.fleet.records.Run},
+		component{"crew", a.fleet.crew.Run},
 		component{"workers", a.fleet.Run})
 }
 

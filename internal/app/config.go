@@ -76,6 +76,9 @@ type Ingress struct {
 type Workers struct {
 	// Handlers are the Go handlers of subscribers that have no target, by subscriber name.
 	Handlers map[string]workers.Handler
+	// PublicTargets refuses HTTP targets that are not on the public internet, but for the networks that
+	// streams.json allows them.
+	PublicTargets bool
 	// Grace bounds how long events under way may go on after the end was asked for.
 	Grace time.Duration
 }

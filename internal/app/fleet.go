@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 
 	"github.com/genmesh/genmesh/mesh"
@@ -22,6 +23,8 @@ type fleet struct {
 	js      jetstream.JetStream
 	targets targetMaker
 	grace   time.Duration
+	crew    *workers.Crew
+	records *workers.Recording
 	log     logrus.FieldLogger
 	metrics *workers.Metrics
 
@@ -40,11 +43,26 @@ type service struct {
 	done       chan struct{}
 }
 
-func newFleet(js jetstream.JetStream, t *mesh.Topology, targets targetMaker, grace time.Duration, log logrus.FieldLogger, metrics *workers.Metrics) *fleet {
-	return &fleet{
-		js: js, targets: targets, grace: grace, log: log, metrics: metrics,
-		topology: t, changed: make(chan struct{}, 1), services: make(map[string]*service),
+// fleetOptions is what a fleet needs.
+type fleetOptions struct {
+	js         jetstream.JetStream
+	topology   *mesh.Topology
+	targets    targetMaker
+	grace      time.Duration
+	hosts      bool // the process runs the embedded server
+	log        logrus.FieldLogger
+	registerer prometheus.Registerer
+	metrics    *workers.Metrics
+}
+
+func newFleet(o fleetOptions) *fleet {
+	f := &fleet{
+		js: o.js, targets: o.targets, grace: o.grace, log: o.log, metrics: o.metrics,
+		crew:     workers.NewCrew(workers.CrewOptions{JetStream: o.js, Hosts: o.hosts, Logger: o.log}),
+		topology: o.topology, changed: make(chan struct{}, 1), services: make(map[string]*service),
 	}
+	f.records = workers.NewRecording(o.js, f.current, o.log, o.registerer)
+	return f
 }
 
 // Run serves the subscribers until ctx ends and they have let go of their events.
@@ -151,9 +169,13 @@ func (f *fleet) serve(ctx context.Context, s mesh.Subscriber, replays string) er
 	if err != nil {
 		return fmt.Errorf("subscriber %s: %w", s.Name, err)
 	}
+	shape, err := newShaper(s, f.targets.app.LookupEnv)
+	if err != nil {
+		return err
+	}
 	runner := workers.NewRunner(workers.Options{
-		JetStream: f.js, Subscriber: s, ReplayStream: replays, Handler: target, DeadLetters: f,
-		Logger: f.log, Metrics: f.metrics, Grace: f.grace,
+		JetStream: f.js, Subscriber: s, ReplayStream: replays, Handler: target, Shape: shape, DeadLetters: f, Records: f.records,
+		Crew: f.crew, Logger: f.log, Metrics: f.metrics, Grace: f.grace,
 	})
 	// Its own context: follow and Run's end stop it, in the fleet's order.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -116,6 +116,7 @@ func (a *app) followStreams(ctx context.Context) error {
 			a.Logger.WithError(err).Warn("watching streams.json reports an error")
 		case <-poll.C:
 			a.reloadIfChanged(ctx)
+			a.applyRest(ctx)
 		case <-settled:
 			settled = nil
 			a.reloadIfChanged(ctx)
@@ -125,6 +126,18 @@ func (a *app) followStreams(ctx context.Context) error {
 			}
 			a.reload(ctx)
 		}
+	}
+}
+
+// applyRest goes on with what had to wait for events under way.
+func (a *app) applyRest(ctx context.Context) {
+	if !a.unfinished || a.fleet == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
+	defer cancel()
+	if err := a.apply(ctx, a.fleet.current()); err != nil {
+		a.Logger.WithError(err).Warn("the rest of streams.json can't be applied; trying again")
 	}
 }
 

@@ -60,13 +60,25 @@ func (m targetMaker) open(scheme string, s mesh.Subscriber) (workers.Handler, er
 	return nil, fmt.Errorf("target scheme %q is not served", scheme)
 }
 
+// checkTarget finds what is wrong with a target without opening it.
+func checkTarget(t mesh.Target) error {
+	u, err := url.Parse(t.URL)
+	if err == nil && (u.Scheme == "http" || u.Scheme == "https") {
+		return forward.Check(t)
+	}
+	return nil
+}
+
 // eventTypePrefix makes a CloudEvents type of a Genesys event type.
 const eventTypePrefix = "com.genesys.cloud."
 
 // forwardOptions passes the sender's own headers on under the names that the first source of
 // the subscriber's stream has for them.
 func (m targetMaker) forwardOptions(s mesh.Subscriber) forward.Options {
-	o := forward.Options{MaxInFlight: s.MaxInFlight, Version: m.app.Version, EventTypePrefix: eventTypePrefix}
+	o := forward.Options{
+		MaxInFlight: s.MaxInFlight, Version: m.app.Version, EventTypePrefix: eventTypePrefix,
+		PublicOnly: m.app.Workers.PublicTargets, LookupEnv: m.app.LookupEnv, Logger: m.app.Logger,
+	}
 	for _, source := range m.app.fleet.current().Sources {
 		if source.Stream == s.Stream {
 			o.DeliveryIDHeader = source.Identity.DeliveryIDHeader

@@ -120,7 +120,7 @@ func (f *serveFlags) parts(config *app.Config, parts []string) error {
 		listen = append(listen, listenFlag{"http", f.http})
 	}
 	if len(parts) == 0 || slices.Contains(parts, partWorkers) {
-		config.Workers = &app.Workers{Grace: f.grace}
+		config.Workers = &app.Workers{Grace: f.grace, PublicTargets: true}
 	}
 	if err := f.notifications(config, slices.Contains(parts, partNotifications)); err != nil {
 		return err

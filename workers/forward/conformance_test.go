@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -25,6 +27,28 @@ func TestConformance(t *testing.T) {
 		server := httptest.NewServer(far)
 		t.Cleanup(server.Close)
 		return targettest.Fixture{Target: newTarget(t, server.URL), Arrived: far.arrivals}
+	})
+}
+
+func TestConformanceWithAllThatStreamsJSONCanAsk(t *testing.T) {
+	verifier, err := standardwebhooks.NewWebhook(publishedKey)
+	require.NoError(t, err)
+	targettest.Run(t, func(t *testing.T) targettest.Fixture {
+		login, far := newAuthority(t), &recorder{}
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if r.Header.Get("Authorization") != "Bearer token-1" || r.Header.Get("X-Tenant") != "t1" || verifier.Verify(body, r.Header) != nil {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			far.ServeHTTP(w, r)
+		}))
+		t.Cleanup(server.Close)
+		return targettest.Fixture{Arrived: far.arrivals, Target: openTarget(t, mesh.Target{
+			URL: server.URL, Headers: map[string]string{"X-Tenant": "t1"}, SigningSecrets: []mesh.Secret{"${NEW_KEY}", "${KEY}"},
+			Auth: login.auth(), AllowNetworks: []string{"127.0.0.1"},
+		}, Options{PublicOnly: true, LookupEnv: env("SECRET", "s3cret", "KEY", publishedKey, "NEW_KEY", newKey)})}
 	})
 }
 

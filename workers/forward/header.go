@@ -2,7 +2,6 @@ package forward
 
 import (
 	"cmp"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,14 +22,21 @@ import (
 //
 // Values from outside are percent-encoded as the HTTP binding of CloudEvents 1.0 asks (section
 // 3.1.3.2), in the Genmesh- headers too.
-func (t *Target) header(e mesh.Event) http.Header {
-	h := http.Header{}
+//
+// The target's own headers come from streams.json as they are; Check has seen to it that they
+// replace none of genmesh's but Content-Type and User-Agent. The signature is the last, for the
+// headers that it makes are always genmesh's.
+func (t *Target) header(e mesh.Event, authorization string, now time.Time) http.Header {
+	h := make(http.Header, 24+len(t.headers))
 	setEncoded(h, t.options.DeliveryIDHeader, e.DeliveryID)
 	setEncoded(h, t.options.DeliveryTypeHeader, e.DeliveryType)
 
 	key := e.IdempotencyKey()
 	h.Set("Content-Type", "application/json")
 	h.Set("User-Agent", "genmesh/"+encodeHeader(t.options.Version))
+	for _, own := range t.headers {
+		own.set(h)
+	}
 	h.Set("Idempotency-Key", key)
 
 	h.Set("ce-specversion", "1.0")
@@ -49,11 +55,10 @@ func (t *Target) header(e mesh.Event) http.Header {
 	setEncoded(h, mesh.HeaderInteraction, e.Interaction)
 
 	setTrace(h, e.TraceParent, e.TraceState)
-	if t.user != nil {
-		password, _ := t.user.Password()
-		credentials := t.user.Username() + ":" + password
-		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)))
+	if authorization != "" {
+		h.Set("Authorization", authorization)
 	}
+	t.signer.sign(h, key, now, e.Body)
 	return h
 }
 

@@ -20,8 +20,12 @@ func (t *Target) judge(resp *http.Response, answer []byte, now time.Time) error 
 	failure := &workers.Failure{Status: status, Answer: answer, Err: t.complaint(resp)}
 	wait, asked := waitHint(resp.Header, now)
 	switch {
+	case status == http.StatusTooManyRequests && !asked:
+		return workers.RetryAfter(renewal(resp.Header, now), failure)
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && asked:
 		return workers.RetryAfter(wait, failure)
+	case status == http.StatusProxyAuthRequired && t.egress.proxy != nil:
+		return (&proxyRefusal{status}).fate(t.host)
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status >= 500 && status < 600:
 		return failure
 	}
@@ -55,47 +59,57 @@ func waitHint(h http.Header, now time.Time) (time.Duration, bool) {
 		return wait, true
 	}
 	for _, name := range [...]string{"X-Rate-Limit-Reset", "X-RateLimit-Reset", "RateLimit-Reset"} {
-		if wait, ok := parseReset(h.Get(name), now); ok {
+		if wait, ok := parseReset(h.Get(name), now, maxWait); ok {
 			return wait, true
 		}
 	}
 	return 0, false
 }
 
+// renewal is when the target's limit is renewed by headers that mean a wait with a 429 alone, for
+// they come with every answer; 0 if it does not say.
+func renewal(h http.Header, now time.Time) time.Duration {
+	if wait, ok := parseReset(h.Get(genesysReset), now, maxWait); ok {
+		return wait
+	}
+	l, _ := limitOf(h, now)
+	return min(l.reset, maxWait)
+}
+
 // parseRetryAfter reads seconds or an HTTP date (RFC 9110, section 10.2.3).
 func parseRetryAfter(s string, now time.Time) (time.Duration, bool) {
 	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return boundedWait(seconds, time.Second)
+		return boundedWait(seconds, time.Second, maxWait)
 	}
 	at, err := http.ParseTime(s)
 	if err != nil {
 		return 0, false
 	}
-	return boundedWait(int64(at.Sub(now)), time.Nanosecond)
+	return boundedWait(int64(at.Sub(now)), time.Nanosecond, maxWait)
 }
 
 // parseReset reads what X-Rate-Limit-Reset means in the wild: epoch milliseconds, epoch seconds
-// or seconds from now, told apart by their size.
-func parseReset(s string, now time.Time) (time.Duration, bool) {
+// or seconds from now, told apart by their size. It is at most most.
+func parseReset(s string, now time.Time, most time.Duration) (time.Duration, bool) {
 	n, err := strconv.ParseInt(s, 10, 64)
 	switch {
 	case err != nil:
 		return 0, false
 	case n > 1e12:
-		return boundedWait(n-now.UnixMilli(), time.Millisecond)
+		return boundedWait(n-now.UnixMilli(), time.Millisecond, most)
 	case n > 1e9:
-		return boundedWait(n*1000-now.UnixMilli(), time.Millisecond)
+		return boundedWait(n*1000-now.UnixMilli(), time.Millisecond, most)
 	}
-	return boundedWait(n, time.Second)
+	return boundedWait(n, time.Second, most)
 }
 
-// boundedWait is n units, at most maxWait, for a positive n.
-func boundedWait(n int64, unit time.Duration) (time.Duration, bool) {
+// boundedWait is n units, at most most, for a positive n.
+func boundedWait(n int64, unit, most time.Duration) (time.Duration, bool) {
 	if n <= 0 {
 		return 0, false
 	}
-	if n > int64(maxWait/unit) {
-		return maxWait, true
+	if n > int64(most/unit) {
+		return most, true
 	}
 	return time.Duration(n) * unit, true
 }

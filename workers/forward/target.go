@@ -1,5 +1,9 @@
 // Package forward is the HTTP target: it posts each event to a subscriber's URL, in the binary
 // mode of CloudEvents 1.0, and reads from the answer what becomes of the event.
+//
+// What streams.json asks for comes with each request: headers, a signature by Standard Webhooks, basic
+// or bearer authentication, OAuth2 tokens, client certificates, a proxy. Addresses that are no place
+// for events are refused when they are dialled (guard.go).
 package forward
 
 import (
@@ -13,6 +17,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/workers"
@@ -40,17 +46,28 @@ type Options struct {
 	// delivery id and type are passed on. Default: they are not.
 	DeliveryIDHeader   string
 	DeliveryTypeHeader string
+	// PublicOnly refuses, at each dial, addresses that are not on the public internet, but for those
+	// in the target's allow_networks. Without it only link-local (metadata services), multicast and
+	// unspecified addresses are refused.
+	PublicOnly bool
+	// LookupEnv reads the environment for secrets, which it does in New; nil means os.LookupEnv.
+	LookupEnv func(string) (string, bool)
+	// Logger is told when a file that changed can't be read again. Default: nobody is.
+	Logger logrus.FieldLogger
 }
 
 // Target posts events to one URL. Its methods are safe for concurrent use.
 type Target struct {
-	url        string // without the userinfo
-	host       string // all that errors say of the URL
-	user       *url.Userinfo
-	subscriber string
-	timeout    time.Duration
-	options    Options
-	transport  *http.Transport
+	url           string // without the userinfo
+	host          string // all that errors say of the URL
+	subscriber    string
+	timeout       time.Duration
+	options       Options
+	headers       []ownHeader
+	authorization authorization
+	signer        signer
+	egress        egress
+	transport     *http.Transport
 
 	// calls is read-locked by each call, so that Close can wait for them.
 	calls  sync.RWMutex
@@ -59,37 +76,82 @@ type Target struct {
 
 var errClosed = errors.New("the HTTP target is closed")
 
-// New makes the target of a subscriber, for an http or https URL. The URL's userinfo is sent as
-// basic authentication; neither it nor the path and the query appear in any error.
+// New makes the target of a subscriber, for an http or https URL. It connects to nothing, but reads
+// the secrets and the certificate files, and fails if one can't be used. Those in files are read
+// again when the files change, looked at once a second at most; what can't be read again stays as it
+// was. The URL's userinfo is sent as basic authentication; neither it nor the path and the query
+// appear in any error.
 func New(target mesh.Target, subscriber string, o Options) (*Target, error) {
-	u, err := parseURL(target.URL)
+	t, err := build(target, subscriber, o.withDefaults())
 	if err != nil {
 		return nil, fmt.Errorf("target of subscriber %s: %w", subscriber, err)
 	}
-	for _, name := range []string{o.DeliveryIDHeader, o.DeliveryTypeHeader} {
-		if name != "" && !isHeaderName(name) {
-			return nil, fmt.Errorf("target of subscriber %s: %q can't be the name of a header", subscriber, name)
-		}
-	}
+	return t, nil
+}
+
+func (o Options) withDefaults() Options {
 	o.MaxInFlight = cmp.Or(o.MaxInFlight, defaultMaxInFlight)
 	o.Version = cmp.Or(o.Version, "dev")
-	t := &Target{
-		host: u.Host, user: u.User, subscriber: subscriber, options: o,
-		timeout:   cmp.Or(time.Duration(target.Timeout), defaultTimeout),
-		transport: newTransport(o.MaxInFlight),
+	if o.Logger == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		o.Logger = silent
+	}
+	return o
+}
+
+func build(target mesh.Target, subscriber string, o Options) (*Target, error) {
+	if err := Check(target); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{o.DeliveryIDHeader, o.DeliveryTypeHeader} {
+		if name != "" && !isHeaderName(name) {
+			return nil, fmt.Errorf("%q can't be the name of a header", name)
+		}
+	}
+	u, err := parseURL(target.URL)
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{host: u.Host, subscriber: subscriber, options: o, timeout: cmp.Or(time.Duration(target.Timeout), defaultTimeout)}
+	if err := t.readSecrets(target, u.User); err != nil {
+		return nil, err
+	}
+	if err := t.prepareConnections(target); err != nil {
+		return nil, err
 	}
 	u.User, u.Fragment = nil, ""
 	t.url = u.String()
 	return t, nil
 }
 
-// parseURL does not say what is wrong inside the URL: that would quote it, secrets included.
-func parseURL(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return nil, errors.New(`the url is not of the form "https://host/path"; it is not shown, for it may hold a secret`)
+func (t *Target) readSecrets(target mesh.Target, user *url.Userinfo) (err error) {
+	if t.headers, err = newHeaders(target, t.options); err != nil {
+		return err
 	}
-	return u, nil
+	if t.signer, err = newSigner(target.SigningSecrets, t.options); err != nil {
+		return err
+	}
+	t.authorization, err = newAuthorization(target.Auth, user, t.options)
+	return err
+}
+
+func (t *Target) prepareConnections(target mesh.Target) (err error) {
+	t.egress.guard.publicOnly = t.options.PublicOnly
+	if t.egress.guard.allowed, err = parseNetworks(target.AllowNetworks); err != nil {
+		return err
+	}
+	if t.egress.proxy, err = parseProxy(target.Proxy); err != nil {
+		return err
+	}
+	if err = t.egress.useTLS(target.TLS, t.options); err != nil {
+		return err
+	}
+	t.transport = t.egress.transport(t.options.MaxInFlight)
+	if target.Auth != nil && target.Auth.Method == mesh.AuthOAuth2 {
+		t.authorization.tokens, err = newTokens(target.Auth, t.egress.elsewhere().transport(1), t.options)
+	}
+	return err
 }
 
 // Handle posts the event once. One call can still send it twice: a connection that breaks
@@ -98,7 +160,11 @@ func parseURL(raw string) (*url.URL, error) {
 //
 // The status alone decides: 2xx is success, 408, 425, 5xx and no answer are tried again, 429
 // and a 503 that says when to come back make the subscriber wait, all else is permanent.
-// Redirects are not followed: they are permanent failures.
+// Redirects are not followed: they are permanent failures. A 401 to an OAuth2 token is tried once
+// more at once, with a new token. Where no token is to be had because the configuration is wrong,
+// the subscriber waits.
+//
+// What each answer says of the target's limits goes to workers.NotePace.
 func (t *Target) Handle(ctx context.Context, event mesh.Event) error {
 	if !t.calls.TryRLock() { // fails only while Close waits for the others
 		return errClosed
@@ -109,23 +175,50 @@ func (t *Target) Handle(ctx context.Context, event mesh.Event) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	return t.post(ctx, event)
+	return t.deliver(ctx, event)
 }
 
-func (t *Target) post(ctx context.Context, event mesh.Event) error {
+func (t *Target) deliver(ctx context.Context, event mesh.Event) error {
+	authorization, err := t.authorization.value(ctx)
+	if err != nil {
+		return err
+	}
+	resp, answer, err := t.post(ctx, event, authorization)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized && t.authorization.renew(authorization) {
+		// A token may be revoked before its end.
+		if authorization, err = t.authorization.value(ctx); err != nil {
+			return err
+		}
+		resp, answer, err = t.post(ctx, event, authorization)
+	}
+	if err != nil {
+		return err
+	}
+	return t.judge(resp, answer, time.Now())
+}
+
+// post returns the answer, whose body is read and closed, and the beginning of that body. The error
+// is the event's fate.
+func (t *Target) post(ctx context.Context, event mesh.Event, authorization string) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(event.Body))
 	if err != nil {
-		return &workers.Failure{Err: fmt.Errorf("the request to %s can't be made", t.host)}
+		return nil, nil, &workers.Failure{Err: fmt.Errorf("the request to %s can't be made", t.host)}
 	}
-	req.Header = t.header(event)
+	req.Header = t.header(event, authorization, time.Now())
 	// A transport and not a client: it follows no redirects, keeps no cookies and puts no URL
 	// into its errors.
 	resp, err := t.transport.RoundTrip(req)
+	if refusal, ok := errors.AsType[*proxyRefusal](err); ok {
+		return nil, nil, refusal.fate(t.host)
+	}
 	if err != nil {
-		return &workers.Failure{Err: t.noAnswer(ctx, err)}
+		return nil, nil, &workers.Failure{Err: t.noAnswer(ctx, err)}
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing depends on the rest of the answer
-	return t.judge(resp, readAnswer(resp), time.Now())
+	if l, ok := limitOf(resp.Header, time.Now()); ok {
+		workers.NotePace(ctx, l.remaining, l.reset)
+	}
+	return resp, readAnswer(resp), nil
 }
 
 // noAnswer says why there is none, with bounds on what it quotes of the other side.
@@ -155,6 +248,7 @@ func (t *Target) Close() error {
 	t.calls.Lock()
 	defer t.calls.Unlock()
 	t.closed = true
+	t.authorization.close()
 	t.transport.CloseIdleConnections()
 	return nil
 }

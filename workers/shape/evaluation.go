@@ -1,0 +1,449 @@
+package shape
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxSteps is the budget of one evaluation. A step is a part of the condition, a member that is looked at, or some bytes of a text.
+const maxSteps = 1_000_000
+
+var errSteps = errors.New("the condition takes too many steps for this event: it goes through long lists inside one another, or searches long texts")
+
+// evaluation is one run of a condition.
+type evaluation struct {
+	*run
+	variables []value
+	elements  []element // of the predicates around, innermost last
+	steps     int
+	err       error // ends it: too many steps, or the body is not JSON
+	notes     *Explanation
+}
+
+type element struct {
+	value value
+	index int
+}
+
+func (c *condition) evaluate(r *run, x *Explanation) (answer, error) {
+	e := evaluation{run: r, steps: maxSteps, notes: x}
+	if c.variables > 0 {
+		e.variables = make([]value, c.variables)
+	}
+	v := c.expression(&e)
+	if e.err != nil {
+		return unknown, e.err
+	}
+	return v.answer(), nil
+}
+
+// pay takes steps off the budget; false means that they are used up.
+func (e *evaluation) pay(steps int) bool {
+	if e.steps -= steps; e.steps < 0 && e.err == nil {
+		e.err = errSteps
+	}
+	return e.err == nil
+}
+
+const maxNotes = 16
+
+// note tells an explanation why something is unknown.
+func (e *evaluation) note(format string, arguments ...any) {
+	if e.notes == nil || len(e.notes.Unknown) == maxNotes {
+		return
+	}
+	e.notes.Unknown = append(e.notes.Unknown, fmt.Sprintf(format, arguments...))
+}
+
+// unfit is the unknown that comes of values that an operator has no answer for.
+func (e *evaluation) unfit(what string, values ...value) value {
+	if e.notes == nil {
+		return value{}
+	}
+	for _, v := range values {
+		if v.kind == missing { // it was noted where it was missed
+			return value{}
+		}
+	}
+	kinds := make([]string, len(values))
+	for i, v := range values {
+		kinds[i] = v.kind.String()
+	}
+	e.note("%s has no answer for %s", what, strings.Join(kinds, " and "))
+	return value{}
+}
+
+func (e *evaluation) body() value {
+	if e.err != nil {
+		return value{}
+	}
+	d, err := e.read()
+	if err != nil {
+		e.err = err
+		return value{}
+	}
+	return d.nodeValue(0)
+}
+
+func (e *evaluation) member(of value, name, what string) value {
+	switch of.kind {
+	case missing:
+		return value{}
+	case object:
+		found, ok := 0, false
+		for child := range e.document.children(of.node) {
+			e.steps--
+			if e.document.nodes[child].name == name {
+				found, ok = child, true
+			}
+		}
+		if !e.pay(0) {
+			return value{}
+		}
+		if ok {
+			return e.document.nodeValue(found)
+		}
+	}
+	e.note("%s is missing", what)
+	return value{}
+}
+
+func (e *evaluation) at(of, key value, what string) value {
+	switch {
+	case of.kind == missing || key.kind == missing:
+		return value{}
+	case of.kind == object && key.kind == text:
+		return e.member(of, key.text, what)
+	case of.kind == list && key.kind == numeric && key.number.exact == nil:
+		if v := e.index(of, key.number.whole); v.kind != missing {
+			return v
+		}
+	}
+	e.note("%s is missing", what)
+	return value{}
+}
+
+// index is an element of a list; a negative index counts from the end.
+func (e *evaluation) index(of value, index int64) value {
+	if of.kind != list {
+		return value{}
+	}
+	n := int64(e.size(of))
+	if index < 0 {
+		index += n
+	}
+	if index < 0 || index >= n {
+		return value{}
+	}
+	if of.made {
+		return of.values[index]
+	}
+	child, _ := e.document.element(of.node, int(index))
+	return e.document.nodeValue(child)
+}
+
+// size is the length of a list or object.
+func (e *evaluation) size(of value) int {
+	if of.made {
+		return len(of.values)
+	}
+	n := e.document.length(of.node)
+	e.pay(n)
+	return n
+}
+
+// each yields the elements of a list, as far as the budget goes.
+func (e *evaluation) each(of value, cost int) iter.Seq[value] {
+	return func(yield func(value) bool) {
+		if of.made {
+			for _, v := range of.values {
+				if !e.pay(cost) || !yield(v) {
+					return
+				}
+			}
+			return
+		}
+		for child := range e.document.children(of.node) {
+			if !e.pay(cost) || !yield(e.document.nodeValue(child)) {
+				return
+			}
+		}
+	}
+}
+
+func (e *evaluation) equal(a, b value, what string) answer {
+	if !a.isThere() || !b.isThere() {
+		e.unfit(what, a, b)
+		return unknown
+	}
+	if a.kind == text && b.kind == text {
+		e.pay(min(len(a.text), len(b.text)) / 64)
+		return answerOf(a.text == b.text)
+	}
+	if a.kind == boolean && b.kind == boolean {
+		return answerOf(a.truth == b.truth)
+	}
+	if a.kind == list && b.kind == list {
+		return e.equalLists(a, b, what)
+	}
+	order, ok := order(a, b)
+	if !ok {
+		e.unfit(what, a, b)
+		return unknown
+	}
+	return answerOf(order == 0)
+}
+
+// equalLists: lists are equal if their elements are, one by one. Objects don't compare.
+func (e *evaluation) equalLists(a, b value, what string) answer {
+	if e.size(a) != e.size(b) {
+		return no
+	}
+	next, stop := iter.Pull(e.each(b, 1))
+	defer stop()
+	all := yes
+	for v := range e.each(a, 1) {
+		other, _ := next()
+		if all = min(all, e.equal(v, other, what)); all == no {
+			return no
+		}
+	}
+	return all
+}
+
+func (e *evaluation) ordered(operator string, a, b value, what string) answer {
+	order, ok := order(a, b)
+	if !ok {
+		e.unfit(what, a, b)
+		return unknown
+	}
+	e.pay(min(len(a.text), len(b.text)) / 64)
+	switch operator {
+	case "<":
+		return answerOf(order < 0)
+	case "<=":
+		return answerOf(order <= 0)
+	case ">":
+		return answerOf(order > 0)
+	default:
+		return answerOf(order >= 0)
+	}
+}
+
+// in: a value among the elements of a list, or a name among the members of an object. What is missing is in no list, and in none it isn't in.
+func (e *evaluation) in(v, of value, what string) answer {
+	switch {
+	case !v.isThere() || !of.isThere():
+		e.unfit(what, v, of)
+		return unknown
+	case of.kind == object && v.kind == text:
+		e.pay(e.size(of))
+		_, ok := e.document.member(of.node, v.text)
+		return answerOf(ok)
+	case of.kind != list:
+		e.unfit(what, v, of)
+		return unknown
+	}
+	found := no
+	for element := range e.each(of, 1) {
+		if found = max(found, e.equal(v, element, what)); found == yes {
+			return yes
+		}
+	}
+	return found
+}
+
+// keepCost is what an element of a list that a condition makes costs: memory, about 100 bytes.
+const keepCost = 8
+
+const maxTextBytes = 1 << 20 // of a text that a condition makes
+
+func (e *evaluation) calculate(operator string, a, b value) value {
+	switch {
+	case a.kind == numeric && b.kind == numeric:
+		if a.number.exact != nil || b.number.exact != nil {
+			e.pay(64)
+		}
+		if n, ok := a.number.calculate(operator, b.number); ok {
+			return value{kind: numeric, number: n}
+		}
+	case a.kind == text && b.kind == text && operator == "+" && len(a.text)+len(b.text) <= maxTextBytes:
+		if e.pay((len(a.text) + len(b.text)) / 16) {
+			return textValue(a.text + b.text)
+		}
+	case a.kind == instant && b.kind == instant && operator == "-":
+		return value{kind: span, span: a.at.Sub(b.at)}
+	case a.kind == instant && b.kind == span && operator == "+":
+		return timeValue(a.at.Add(b.span))
+	case a.kind == instant && b.kind == span && operator == "-":
+		return timeValue(a.at.Add(-b.span))
+	}
+	return e.unfit(operator, a, b)
+}
+
+func (e *evaluation) element() value { return e.elements[len(e.elements)-1].value }
+
+func (e *evaluation) position() value {
+	return value{kind: numeric, number: number{whole: int64(e.elements[len(e.elements)-1].index)}}
+}
+
+// asked yields each element with what the question comes to.
+func (e *evaluation) asked(of value, question part) iter.Seq2[value, value] {
+	return func(yield func(value, value) bool) {
+		e.elements = append(e.elements, element{index: -1})
+		at := len(e.elements) - 1
+		defer func() { e.elements = e.elements[:at] }()
+		for v := range e.each(of, question.size) {
+			e.elements[at].value = v
+			e.elements[at].index++
+			if !yield(v, question.of(e)) {
+				return
+			}
+		}
+	}
+}
+
+func (e *evaluation) all(of value, question part) value {
+	result := yes
+	for _, v := range e.asked(of, question) {
+		if result = min(result, v.answer()); result == no {
+			break
+		}
+	}
+	return result.value()
+}
+
+func (e *evaluation) any(of value, question part) value {
+	result := no
+	for _, v := range e.asked(of, question) {
+		if result = max(result, v.answer()); result == yes {
+			break
+		}
+	}
+	return result.value()
+}
+
+// one is unknown where an unknown element would settle it.
+func (e *evaluation) one(of value, question part) value {
+	found, open := 0, 0
+	for _, v := range e.asked(of, question) {
+		switch v.answer() {
+		case yes:
+			found++
+		case unknown:
+			open++
+		}
+	}
+	switch {
+	case found > 1:
+		return no.value()
+	case open > 0:
+		return unknown.value()
+	}
+	return answerOf(found == 1).value()
+}
+
+func (e *evaluation) filter(of value, question part) value {
+	var kept []value
+	for element, v := range e.asked(of, question) {
+		if v.answer() == yes && e.pay(keepCost) {
+			kept = append(kept, element)
+		}
+	}
+	return value{kind: list, made: true, values: kept}
+}
+
+func (e *evaluation) count(of value, question part) value {
+	n := int64(0)
+	for _, v := range e.asked(of, question) {
+		if v.answer() == yes {
+			n++
+		}
+	}
+	return value{kind: numeric, number: number{whole: n}}
+}
+
+func (e *evaluation) find(of value, question part) value {
+	for element, v := range e.asked(of, question) {
+		if v.answer() == yes {
+			return element
+		}
+	}
+	return value{}
+}
+
+func (e *evaluation) mapped(of value, question part) value {
+	var made []value
+	for _, v := range e.asked(of, question) {
+		if v.isThere() && e.pay(keepCost) {
+			made = append(made, v)
+		}
+	}
+	return value{kind: list, made: true, values: made}
+}
+
+func (e *evaluation) sum(of value, question part) value {
+	total := value{kind: numeric}
+	for _, v := range e.asked(of, question) {
+		if v.kind == numeric {
+			total = e.calculate("+", total, v)
+		}
+	}
+	return total
+}
+
+// length is of a text in characters, of a list in elements, of an object in members.
+func (e *evaluation) length(a []value) value {
+	n := 0
+	switch v := a[0]; v.kind {
+	case text:
+		e.pay(len(v.text) / 16)
+		n = utf8.RuneCountInString(v.text)
+	case list, object:
+		n = e.size(v)
+	default:
+		return e.unfit("len", v)
+	}
+	return value{kind: numeric, number: number{whole: int64(n)}}
+}
+
+func (e *evaluation) split(a []value) value {
+	if a[0].kind != text || a[1].kind != text {
+		return e.unfit("split", a...)
+	}
+	if !e.pay(len(a[0].text)/16 + keepCost*(2+strings.Count(a[0].text, a[1].text))) {
+		return value{}
+	}
+	parts := value{kind: list, made: true}
+	for _, part := range strings.Split(a[0].text, a[1].text) {
+		parts.values = append(parts.values, textValue(part))
+	}
+	return parts
+}
+
+func (e *evaluation) absolute(a []value) value {
+	if a[0].kind != numeric {
+		return e.unfit("abs", a...)
+	}
+	if a[0].number.compare(number{}) < 0 {
+		return e.calculate("-", value{kind: numeric}, a[0])
+	}
+	return a[0]
+}
+
+func (e *evaluation) keys(a []value) value {
+	if a[0].kind != object {
+		return e.unfit("keys", a...)
+	}
+	names := value{kind: list, made: true}
+	for child := range e.document.children(a[0].node) {
+		if !e.pay(keepCost) {
+			break
+		}
+		names.values = append(names.values, textValue(e.document.nodes[child].name))
+	}
+	return names
+}
