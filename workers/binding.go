@@ -59,6 +59,7 @@ type binding struct {
 
 	// Guarded by Runner.mu.
 	held    int
+	ends    int // of deliveries, so far
 	lag     uint64
 	lastAck string      // where the newest acknowledgement went
 	waiting []*delivery // until all is in hand; nil if nothing has to be waited for

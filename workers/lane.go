@@ -156,6 +156,7 @@ func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
 	defer r.mu.Unlock()
 	delete(r.held, d.place())
 	d.b.held--
+	d.b.ends++
 	if isFinished {
 		r.finished.add(d.place())
 		d.b.lastAck = d.msg.Reply()

@@ -52,17 +52,21 @@ func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream
 	began, recalled := time.Now(), false
 	patience := gatherTimes * max(time.Duration(b.r.Subscriber.AckWait), time.Second)
 	for b.leaving.Err() == nil {
+		// Held before, asked, and nothing ended meanwhile: only so do the two numbers tell that all that
+		// the server waits for is among what is held.
+		held, ends := b.r.heldBy(b)
 		info, err := b.info(consumer)
+		_, after := b.r.heldBy(b)
 		switch {
 		case err != nil: // NATS is away
-		case info.NumAckPending <= b.r.heldBy(b):
+		case info.NumAckPending <= held && ends == after:
 			b.r.release(b)
 			return
 		case !recalled:
 			recalled = true
 			b.recall(info)
 		case time.Since(began) > patience:
-			b.log.WithField("missing", info.NumAckPending-b.r.heldBy(b)).
+			b.log.WithField("missing", info.NumAckPending-held).
 				Warn("what the server waits for did not come; going on without, possibly out of order")
 			b.r.release(b)
 			return
@@ -94,11 +98,11 @@ func (b *binding) recall(info *jetstream.ConsumerInfo) {
 	}
 }
 
-// heldBy counts what is in hand of a consumer.
-func (r *Runner) heldBy(b *binding) int {
+// heldBy counts what is in hand of a consumer, and what came to its end so far.
+func (r *Runner) heldBy(b *binding) (held, ends int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return b.held
+	return b.held, b.ends
 }
 
 func (r *Runner) sequencesOf(b *binding) map[uint64]bool {

@@ -27,6 +27,9 @@ type envelope struct {
 	IdempotencyKey string `json:"idempotency_key"`
 }
 
+// Line is the event as one line of JSON with its line feed, as the file target writes it: for other targets that keep lines.
+func Line(e mesh.Event) []byte { return encodeLine(e) }
+
 // encodeLine is the event as one line of JSON. The body comes last and byte for byte: as the
 // value of "body" if it is JSON on one line without blanks around it, else in base64 as
 // "body_base64".

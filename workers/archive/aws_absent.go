@@ -1,0 +1,5 @@
+//go:build !aws
+
+package archive
+
+func awsMakers() map[string]maker { return nil }

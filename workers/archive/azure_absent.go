@@ -1,0 +1,5 @@
+//go:build !azure
+
+package archive
+
+func azureMakers() map[string]maker { return nil }

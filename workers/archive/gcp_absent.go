@@ -1,0 +1,5 @@
+//go:build !gcp
+
+package archive
+
+func gcpMakers() map[string]maker { return nil }

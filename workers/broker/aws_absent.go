@@ -1,0 +1,5 @@
+//go:build !aws
+
+package broker
+
+func awsMakers() map[string]maker { return nil }

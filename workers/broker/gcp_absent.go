@@ -1,0 +1,5 @@
+//go:build !gcp
+
+package broker
+
+func gcpMakers() map[string]maker { return nil }
