@@ -65,6 +65,23 @@ const (
 	headerDeadLastAttempt  = "Genmesh-Dead-Last-Attempt"
 )
 
+// The headers that say where a dead letter's event was first stored, which it keeps when it is replayed.
+const (
+	headerOriginStream   = "Genmesh-Origin-Stream"
+	headerOriginSequence = "Genmesh-Origin-Sequence"
+	headerOriginStored   = "Genmesh-Origin-Stored"
+)
+
+// setOrigin writes them.
+func setOrigin(h nats.Header, p Place) {
+	if p.Stream == "" {
+		return
+	}
+	h[headerOriginStream] = []string{p.Stream}
+	h[headerOriginSequence] = []string{strconv.FormatUint(p.Sequence, 10)}
+	setTime(h, headerOriginStored, p.Stored)
+}
+
 const (
 	deadPrefix = "dead."
 	// maxDeadTextBytes bounds the answer and the error that a dead letter keeps.
@@ -92,6 +109,7 @@ func (d DeadLetter) msg() *nats.Msg {
 			m.Header[header] = []string{value}
 		}
 	}
+	setOrigin(m.Header, d.FirstPlace())
 	setTime(m.Header, headerDeadFirstAttempt, d.FirstAttempt)
 	setTime(m.Header, headerDeadLastAttempt, d.LastAttempt)
 	return m

@@ -124,6 +124,7 @@ func (d *DeadLetters) Replay(ctx context.Context, letter DeadLetter) error {
 	// The time tells a number of this stream from one of an earlier stream of the same name.
 	msg := letter.Event.Msg(fmt.Sprintf("#replay.%s.%d.%d", letter.Subscriber, letter.Number, letter.Buried.UnixNano()))
 	msg.Subject = replaySubject(letter.Subscriber, letter.Subject)
+	setOrigin(msg.Header, letter.FirstPlace())
 	if _, err := d.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(d.stream)); err != nil {
 		return fmt.Errorf("replay dead letter %d to %s: %w", letter.Number, letter.Subscriber, err)
 	}

@@ -63,8 +63,25 @@ type Event struct {
 	Stream   string
 	Sequence uint64
 	Stored   time.Time
+	// Origin is where a dead letter that is replayed was first stored; zero for all others.
+	Origin Place
 	// Attempt counts the tries to hand the event to one subscriber, from 1; zero elsewhere.
 	Attempt int
+}
+
+// Place is where an event lies, or lay.
+type Place struct {
+	Stream   string
+	Sequence uint64
+	Stored   time.Time
+}
+
+// FirstPlace is where the event was stored when it came in, also for one that is replayed.
+func (e Event) FirstPlace() Place {
+	if e.Origin.Stream != "" {
+		return e.Origin
+	}
+	return Place{e.Stream, e.Sequence, e.Stored}
 }
 
 // MaxValueBytes bounds each envelope value, before escaping. A longer interaction id is

@@ -168,8 +168,13 @@ func (s *Subscriber) fillDefaults() {
 	setDefault(&s.AckWait, defaultAckWait)
 	setDefault(&s.MaxAttempts, defaultMaxAttempts)
 	setDefault(&s.MaxDeliver, s.MaxAttempts+defaultSpareDeliveries)
+	inFlight := defaultTargetsInFlight
+	if s.Target != nil && s.Target.gathers() {
+		setDefault(&s.MaxAckPending, maxAckPending)
+		inFlight = s.MaxAckPending // what an object gathers is under way until it is stored
+	}
 	setDefault(&s.MaxAckPending, defaultMaxAckPending)
-	setDefault(&s.MaxInFlight, min(defaultTargetsInFlight, max(s.MaxAckPending, 1)))
+	setDefault(&s.MaxInFlight, min(inFlight, max(s.MaxAckPending, 1)))
 	setDefault(&s.Backoff.Base, defaultBackoffBase)
 	setDefault(&s.Backoff.Factor, defaultBackoffFactor)
 	setDefault(&s.Backoff.Max, max(defaultBackoffMax, s.Backoff.Base))
@@ -192,6 +197,12 @@ func (s *Subscriber) fillDefaults() {
 			setDefault(&s.Target.RotateBytes, defaultRotateBytes)
 		}
 	}
+}
+
+// gathers reports whether the target stores many events at once, as an archive does.
+func (t *Target) gathers() bool {
+	scheme, _, _ := strings.Cut(t.URL, ":")
+	return slices.Contains([]string{"archive+file", "s3", "gs", "azblob"}, scheme)
 }
 
 // begin fills in what Start is short for.

@@ -43,7 +43,22 @@ func parseStored(subject string, header nats.Header, body []byte) (Event, error)
 	if err != nil {
 		e = Event{Subject: subject, Body: body}
 	}
+	e.Origin = originOf(header)
 	return e, err
+}
+
+// originOf reads where a replayed event was first stored; it is zero for others, and for those that an
+// earlier version replayed.
+func originOf(header nats.Header) Place {
+	r := headerReader{header: header}
+	if header.Get(headerOriginStream) == "" {
+		return Place{}
+	}
+	origin := Place{header.Get(headerOriginStream), r.number(headerOriginSequence), r.time(headerOriginStored)}
+	if r.err != nil {
+		return Place{}
+	}
+	return origin
 }
 
 // deleteStored deletes a message from a stream. It is no error if it is gone already.

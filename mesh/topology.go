@@ -157,7 +157,7 @@ type Target struct {
 	// RotateBytes is the size at which a file target starts a new file. Default 104857600.
 	RotateBytes int64 `json:"rotate_bytes,omitempty"`
 
-	// The fields up to AllowNetworks are for http and https.
+	// The fields up to AllowNetworks are for http and https; TLS is for kafka and rabbit, too.
 
 	// Headers are sent with every request, SecretHeaders too.
 	Headers       map[string]string `json:"headers,omitempty"`
@@ -245,6 +245,9 @@ type ParseOptions struct {
 	Presets map[string]json.RawMessage
 	// TargetSchemes are the schemes of target URLs that the process can serve.
 	TargetSchemes []string
+	// UnbuiltTarget says what to do for a scheme that the process can't serve though others can; "" for
+	// what nobody serves. It may be nil.
+	UnbuiltTarget func(scheme string) string
 	// LookupEnv reads the environment; nil means os.LookupEnv.
 	LookupEnv func(string) (string, bool)
 }

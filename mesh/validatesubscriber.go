@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -236,7 +237,11 @@ func (c *checker) target(at string, t *Target) {
 		return
 	}
 	if !slices.Contains(c.opts.TargetSchemes, u.Scheme) {
-		c.wrong(at, didYouMean(u.Scheme, c.opts.TargetSchemes), "no kind of target serves the scheme %q", u.Scheme)
+		hint := didYouMean(u.Scheme, c.opts.TargetSchemes)
+		if c.opts.UnbuiltTarget != nil {
+			hint = cmp.Or(c.opts.UnbuiltTarget(u.Scheme), hint)
+		}
+		c.wrong(at, hint, "no kind of target serves the scheme %q", u.Scheme)
 		return
 	}
 	c.targetParts(at, t, u)
@@ -266,7 +271,8 @@ func (c *checker) calls(at string, t *Target) {
 		"headers": len(t.Headers) > 0, "secret_headers": len(t.SecretHeaders) > 0, "auth": t.Auth != nil,
 		"signing_secrets": len(t.SigningSecrets) > 0, "tls": t.TLS != nil, "proxy": t.Proxy != "", "allow_networks": len(t.AllowNetworks) > 0,
 	} {
-		if given && !isHTTP && t.URL != "" {
+		takesTLS := field == "tls" && (strings.HasPrefix(t.URL, "kafka:") || strings.HasPrefix(t.URL, "rabbit:"))
+		if given && !isHTTP && !takesTLS && t.URL != "" {
 			c.wrong(at+"."+field, "remove it", "it is for http and https targets")
 		}
 	}

@@ -138,8 +138,9 @@ func (r *Runner) record(d *delivery, outcome mesh.Outcome, reason string) {
 	if r.Records == nil {
 		return
 	}
+	at := d.event.FirstPlace()
 	r.Records.Record(mesh.Delivery{
-		Stream: d.event.Stream, Sequence: d.event.Sequence, Stored: d.event.Stored, Subscriber: r.Subscriber.Name,
+		Stream: at.Stream, Sequence: at.Sequence, Stored: at.Stored, Subscriber: r.Subscriber.Name,
 		Outcome: outcome, Reason: reason, Attempts: max(r.spent(d), 0), Began: d.began, Ended: time.Now(),
 		Waited: mesh.Duration(d.waited.Round(time.Millisecond)), Replay: d.b.isReplay,
 	}, mesh.Partition(d.event.Interaction))

@@ -53,8 +53,8 @@ func ExampleOnceToken() {
 
 // A table shows the state of each call. A late event must not write over a newer state.
 func ExampleLatest() {
-	show := func(kv jetstream.KeyValue, letters *mesh.DeadLetters, update workers.Handler) workers.Handler {
-		return workers.Latest{KV: kv, Name: "wallboard", Handler: update, ReplayStream: letters.Stream()}
+	show := func(kv jetstream.KeyValue, update workers.Handler) workers.Handler {
+		return workers.Latest{KV: kv, Name: "wallboard", Handler: update}
 	}
 	_ = show
 }

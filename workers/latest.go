@@ -31,9 +31,9 @@ import (
 //
 // Which event is newer is said by the order in which their stream stored them: by sequence, and by the time
 // of storing where those are more than a second apart, because a stream that was deleted and made
-// again counts from one. So the clocks of the NATS servers must agree to a second. A replay is
-// stored anew in another stream; against it, what counts is when ingress received the events, and then
-// when they occurred, so the clocks of ingress machines decide there.
+// again counts from one. So the clocks of the NATS servers must agree to a second. A replayed dead
+// letter counts as stored where it was first (Event.FirstPlace). Between events of two streams it counts
+// when ingress received them, and then when they occurred, so the clocks of ingress machines decide there.
 //
 // An event without an interaction has nothing that it could be older than. It is handed to Handler.
 //
@@ -45,9 +45,6 @@ type Latest struct {
 	// Name tells handlers that share a bucket apart, such as the subscriber's name.
 	Name    string
 	Handler Handler
-	// ReplayStream is where dead letters are replayed, as in Options. Without it, two replays are
-	// ordered by when they were replayed.
-	ReplayStream string
 	// Lease is as in Once.
 	Lease time.Duration
 }
@@ -61,7 +58,7 @@ func (l Latest) Handle(ctx context.Context, event mesh.Event) error {
 	m := markOf(event)
 	return entries.run(ctx, l.Handler, event, effect{
 		key:     "latest." + mesh.Token(l.Name) + "." + mesh.Token(event.Source) + "." + mesh.Token(event.Interaction),
-		applied: func(e entry) bool { return e.Mark != nil && !m.isNewer(*e.Mark, l.ReplayStream) },
+		applied: func(e entry) bool { return e.Mark != nil && !m.isNewer(*e.Mark) },
 		after:   entry{State: stateFree, Mark: &m},
 	})
 }
@@ -76,15 +73,16 @@ type mark struct {
 }
 
 func markOf(e mesh.Event) mark {
-	return mark{e.Stream, e.Sequence, e.Stored.UTC(), e.Received.UTC(), e.Occurred.UTC()}
+	first := e.FirstPlace()
+	return mark{first.Stream, first.Sequence, first.Stored.UTC(), e.Received.UTC(), e.Occurred.UTC()}
 }
 
 // maxServerSkew is how far a stream's times of storing may go back within one stream. They are the
 // leader's, and the server doesn't keep them from going back when its clock is set or the leader changes.
 const maxServerSkew = time.Second
 
-func (m mark) isNewer(than mark, replayStream string) bool {
-	if m.Stream != than.Stream || m.Stream == replayStream {
+func (m mark) isNewer(than mark) bool {
+	if m.Stream != than.Stream {
 		return cmp.Or(m.Received.Compare(than.Received), m.Occurred.Compare(than.Occurred)) > 0
 	}
 	if apart := m.Stored.Sub(than.Stored); apart.Abs() > maxServerSkew {

@@ -86,7 +86,7 @@ func (s *streamsFile) changed() bool {
 // ParseStreams parses a streams.json with all that genmesh can serve.
 func ParseStreams(data []byte, lookup func(string) (string, bool)) (*mesh.Topology, error) {
 	return mesh.ParseTopology(data, mesh.ParseOptions{
-		Presets: genesys.SourceDefaults(), TargetSchemes: TargetSchemes(), LookupEnv: lookup,
+		Presets: genesys.SourceDefaults(), TargetSchemes: TargetSchemes(), UnbuiltTarget: unbuilt, LookupEnv: lookup,
 	})
 }
 

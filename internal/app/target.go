@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,14 +13,30 @@ import (
 
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/workers"
+	"github.com/genmesh/genmesh/workers/archive"
+	"github.com/genmesh/genmesh/workers/broker"
 	"github.com/genmesh/genmesh/workers/forward"
 	"github.com/genmesh/genmesh/workers/logtarget"
 	"github.com/genmesh/genmesh/workers/ndjson"
+	"github.com/genmesh/genmesh/workers/postgres"
 	"github.com/genmesh/genmesh/workers/republish"
 )
 
-// TargetSchemes are the schemes of target URLs that genmesh serves.
-func TargetSchemes() []string { return []string{"http", "https", "file", "nats", "log"} }
+// TargetSchemes are the schemes of target URLs that this binary serves.
+func TargetSchemes() []string {
+	own := []string{"http", "https", "file", "nats", "log", postgres.Scheme, "postgresql"}
+	return slices.Concat(own, broker.Schemes(), archive.Schemes())
+}
+
+// unbuilt says how a scheme can be served that this binary does not; "" for what none does.
+func unbuilt(scheme string) string {
+	for _, known := range []func(string) (string, bool){broker.Known, archive.Known} {
+		if tag, ok := known(scheme); ok && tag != "" {
+			return fmt.Sprintf("this binary was built without it: build one with -tags %s", tag)
+		}
+	}
+	return ""
+}
 
 // targetMaker makes the target of a subscriber.
 type targetMaker struct{ app *app }
@@ -56,6 +73,14 @@ func (m targetMaker) open(scheme string, s mesh.Subscriber) (workers.Handler, er
 		return republish.New(*s.Target, s.Name, m.app.js)
 	case "log":
 		return logtarget.New(*s.Target, s.Name, m.app.Logger)
+	case postgres.Scheme, "postgresql":
+		return postgres.New(*s.Target, s.Name, m.app.Logger)
+	}
+	if slices.Contains(broker.Schemes(), scheme) {
+		return broker.New(*s.Target, s.Name, m.app.Logger, broker.EventTypePrefix(eventTypePrefix))
+	}
+	if slices.Contains(archive.Schemes(), scheme) {
+		return archive.New(*s.Target, s.Name, m.app.Logger)
 	}
 	return nil, fmt.Errorf("target scheme %q is not served", scheme)
 }
@@ -116,9 +141,9 @@ func (t *target) opened() (workers.Handler, error) {
 	return t.handler, nil
 }
 
-// patience bounds how long a target may take to reopen or close: a disk that hangs must not keep
-// the process from reloading or ending.
-const patience = 10 * time.Second
+// patience bounds how long a target may take to reopen or close: a disk or a server that hangs must not
+// keep the process from reloading or ending. An archive stores what it has gathered within it.
+const patience = 20 * time.Second
 
 // reopen lets a target with files look at them again.
 func (t *target) reopen(log logrus.FieldLogger) {

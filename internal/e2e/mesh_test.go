@@ -47,7 +47,7 @@ func asBytes(texts []string) [][]byte {
 // subscriber is one with short waits, so that tests see its retries.
 func subscriber(name string, s *sink) string {
 	return fmt.Sprintf(`{"name": %q, "stream": "INTERACTIONS", "ack_wait": "2s", "max_attempts": 4, "max_deliver": 9,
-	  "backoff": {"base": "50ms", "max": "200ms"}, "target": {"url": %q, "timeout": "5s"}}`, name, s.URL)
+	  "backoff": {"base": "50ms", "max": "200ms"}, "target": {"url": %q, "timeout": "5s", "allow_networks": ["127.0.0.0/8"]}}`, name, s.URL)
 }
 
 // process is a whole genmesh in this process.

@@ -44,11 +44,12 @@ func (t *Target) message(e mesh.Event) message {
 		header{"subject", e.Interaction},
 		header{"time", timestamp(m.at)},
 	)
+	first := e.FirstPlace()
 	m.own = headers(
 		header{HeaderIdempotencyKey, m.key},
 		header{"Genmesh-Subscriber", t.subscriber},
-		header{"Genmesh-Stream", e.Stream},
-		header{"Genmesh-Sequence", strconv.FormatUint(e.Sequence, 10)},
+		header{"Genmesh-Stream", first.Stream},
+		header{"Genmesh-Sequence", strconv.FormatUint(first.Sequence, 10)},
 		header{"Genmesh-Attempt", strconv.Itoa(e.Attempt)},
 		header{mesh.HeaderInteraction, e.Interaction},
 		header{mesh.HeaderTraceParent, printable(e.TraceParent)},

@@ -49,8 +49,9 @@ func (t *Target) header(e mesh.Event, authorization string, now time.Time) http.
 	}
 
 	h.Set("Genmesh-Subscriber", encodeHeader(t.subscriber))
-	setEncoded(h, "Genmesh-Stream", e.Stream)
-	h.Set("Genmesh-Sequence", strconv.FormatUint(e.Sequence, 10))
+	first := e.FirstPlace()
+	setEncoded(h, "Genmesh-Stream", first.Stream)
+	h.Set("Genmesh-Sequence", strconv.FormatUint(first.Sequence, 10))
 	h.Set("Genmesh-Attempt", strconv.Itoa(e.Attempt))
 	setEncoded(h, mesh.HeaderInteraction, e.Interaction)
 

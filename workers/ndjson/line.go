@@ -34,11 +34,12 @@ func Line(e mesh.Event) []byte { return encodeLine(e) }
 // value of "body" if it is JSON on one line without blanks around it, else in base64 as
 // "body_base64".
 func encodeLine(e mesh.Event) []byte {
+	first := e.FirstPlace()
 	head, err := json.Marshal(envelope{
 		Source: e.Source, Organization: e.Organization, Interaction: e.Interaction,
 		EventID: e.ID, Type: e.Type, Media: e.Media,
 		Occurred: timestamp(e.Occurred), Received: timestamp(e.Received),
-		Stream: e.Stream, Sequence: e.Sequence,
+		Stream: first.Stream, Sequence: first.Sequence,
 		Fingerprint: e.Fingerprint, IdempotencyKey: e.IdempotencyKey(),
 	})
 	if err != nil {

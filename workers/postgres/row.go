@@ -29,13 +29,14 @@ type row struct {
 }
 
 func newRow(e mesh.Event) row {
+	first := e.FirstPlace()
 	return row{
-		key: e.IdempotencyKey(), stream: text(e.Stream), source: text(e.Source),
+		key: e.IdempotencyKey(), stream: text(first.Stream), source: text(e.Source),
 		organization: text(e.Organization), interaction: text(e.Interaction),
 		eventID: text(e.ID), eventType: text(e.Type), media: text(e.Media),
 		subject: text(e.Subject), fingerprint: text(e.Fingerprint),
-		sequence: int64(e.Sequence), // a stream would need ten thousand years to overflow it
-		stored:   e.Stored, occurred: known(e.Occurred), received: known(e.Received),
+		sequence: int64(first.Sequence), // a stream would need ten thousand years to overflow it
+		stored:   first.Stored, occurred: known(e.Occurred), received: known(e.Received),
 		raw: append([]byte{}, e.Body...), json: fitsJSONB(e.Body),
 	}
 }
