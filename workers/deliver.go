@@ -60,7 +60,7 @@ func (r *Runner) try(d *delivery, event mesh.Event) (time.Duration, bool) {
 			return r.back(d, 0)
 		}
 		err := r.attempt(d, event)
-		if d.b.working.Err() != nil && err != nil {
+		if err != nil && (d.b.working.Err() != nil || errors.Is(err, errLeaseLost)) {
 			r.turnstile.breaker.gaveUp(probes)
 			return r.back(d, 0)
 		}
@@ -128,7 +128,8 @@ func (r *Runner) attempt(d *delivery, event mesh.Event) error {
 	}
 	d.attempts++
 	event.Attempt = r.spent(d)
-	err := call(withPace(d.b.working, r.turnstile.noteLimit), r.Handler, event)
+	ctx := WithLease(withPace(d.b.working, r.turnstile.noteLimit), d.b.mayAct)
+	err := call(ctx, r.Handler, event)
 	r.metrics.seconds.Observe(time.Since(started).Seconds())
 	return err
 }

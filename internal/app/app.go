@@ -296,7 +296,7 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
 func (a *app) addWorkers(t *mesh.Topology, components []component) []component {
 	metrics := workers.NewMetrics(a.metrics)
 	a.fleet = newFleet(fleetOptions{
-		js: a.js, topology: t, targets: targetMaker{app: a}, grace: a.Workers.Grace, hosts: a.Embedded != nil,
+		js: a.js, topology: t, targets: targetMaker{app: a}, grace: a.Workers.Grace, lease: a.Workers.Lease, hosts: a.Embedded != nil,
 		log: a.Logger, registerer: a.metrics, metrics: metrics,
 	})
 	undertaker := &workers.Undertaker{

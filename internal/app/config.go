@@ -76,6 +76,9 @@ type Ingress struct {
 type Workers struct {
 	// Handlers are the Go handlers of subscribers that have no target, by subscriber name.
 	Handlers map[string]workers.Handler
+	// Lease is after how long without a sign of life from this process others take over what it serves; 0
+	// is the default, 6 s. All processes should have the same.
+	Lease time.Duration
 	// PublicTargets refuses HTTP targets that are not on the public internet, but for the networks that
 	// streams.json allows them.
 	PublicTargets bool

@@ -49,6 +49,7 @@ type fleetOptions struct {
 	topology   *mesh.Topology
 	targets    targetMaker
 	grace      time.Duration
+	lease      time.Duration
 	hosts      bool // the process runs the embedded server
 	log        logrus.FieldLogger
 	registerer prometheus.Registerer
@@ -58,7 +59,7 @@ type fleetOptions struct {
 func newFleet(o fleetOptions) *fleet {
 	f := &fleet{
 		js: o.js, targets: o.targets, grace: o.grace, log: o.log, metrics: o.metrics,
-		crew:     workers.NewCrew(workers.CrewOptions{JetStream: o.js, Hosts: o.hosts, Logger: o.log}),
+		crew:     workers.NewCrew(workers.CrewOptions{JetStream: o.js, Lease: o.lease, Hosts: o.hosts, Logger: o.log}),
 		topology: o.topology, changed: make(chan struct{}, 1), services: make(map[string]*service),
 	}
 	f.records = workers.NewRecording(o.js, f.current, o.log, o.registerer)
@@ -169,7 +170,7 @@ func (f *fleet) serve(ctx context.Context, s mesh.Subscriber, replays string) er
 	if err != nil {
 		return fmt.Errorf("subscriber %s: %w", s.Name, err)
 	}
-	shape, err := newShaper(s, f.targets.app.LookupEnv)
+	shape, err := NewShaper(s, f.targets.app.LookupEnv)
 	if err != nil {
 		return err
 	}

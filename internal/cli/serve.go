@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"time"
@@ -53,6 +54,7 @@ type serveFlags struct {
 	console   string
 	apply     bool
 	grace     time.Duration
+	lease     time.Duration
 }
 
 func newServe(p *program) *cobra.Command {
@@ -73,6 +75,7 @@ func newServe(p *program) *cobra.Command {
 	cmd.Flags().StringVar(&f.forwardTo, "forward-to", "", "base `URL` of the ingress that takes notifications, https but on this machine (default: the ingress of this process, or http://127.0.0.1:8080)")
 	cmd.Flags().StringVar(&f.console, "console", "127.0.0.1:8090", "`ADDRESS` for metrics and health, which asks nobody who they are; \"\" serves none")
 	cmd.Flags().BoolVar(&f.apply, "apply", false, "make streams and consumers as streams.json says")
+	cmd.Flags().DurationVar(&f.lease, "lease", 6*time.Second, "after how long without a sign of life from a worker process the others take over what it served; the same for all of them")
 	cmd.Flags().DurationVar(&f.grace, "grace", 15*time.Second, "how long what is under way may take after the end was asked for")
 	return cmd
 }
@@ -106,10 +109,20 @@ func (p *program) serve(cmd *cobra.Command, f *serveFlags, parts []string) error
 	return app.Run(cmd.Context(), config)
 }
 
+// The bounds of --lease: below, a busy machine would hand consumers to and fro; above, a dead process'
+// would wait for too long.
+const (
+	leastLease = time.Second
+	mostLease  = 10 * time.Minute
+)
+
 // parts fills in what the process shall do and checks that it can.
 func (f *serveFlags) parts(config *app.Config, parts []string) error {
 	if f.grace <= 0 {
 		return errors.New("--grace must be above zero")
+	}
+	if f.lease < leastLease || f.lease > mostLease {
+		return fmt.Errorf("--lease must be %s to %s", leastLease, mostLease)
 	}
 	if (f.tlsCert == "") != (f.tlsKey == "") {
 		return errors.New("--tls-cert and --tls-key belong together: give both or none")
@@ -120,7 +133,7 @@ func (f *serveFlags) parts(config *app.Config, parts []string) error {
 		listen = append(listen, listenFlag{"http", f.http})
 	}
 	if len(parts) == 0 || slices.Contains(parts, partWorkers) {
-		config.Workers = &app.Workers{Grace: f.grace, PublicTargets: true}
+		config.Workers = &app.Workers{Grace: f.grace, Lease: f.lease, PublicTargets: true}
 	}
 	if err := f.notifications(config, slices.Contains(parts, partNotifications)); err != nil {
 		return err

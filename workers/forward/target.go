@@ -200,7 +200,7 @@ func (t *Target) deliver(ctx context.Context, event mesh.Event) error {
 // post returns the answer, whose body is read and closed, and the beginning of that body. The error
 // is the event's fate.
 func (t *Target) post(ctx context.Context, event mesh.Event, authorization string) (*http.Response, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.url, bytes.NewReader(event.Body))
+	req, err := http.NewRequestWithContext(withLease(ctx), http.MethodPost, t.url, bytes.NewReader(event.Body))
 	if err != nil {
 		return nil, nil, &workers.Failure{Err: fmt.Errorf("the request to %s can't be made", t.host)}
 	}
@@ -210,6 +210,9 @@ func (t *Target) post(ctx context.Context, event mesh.Event, authorization strin
 	resp, err := t.transport.RoundTrip(req)
 	if refusal, ok := errors.AsType[*proxyRefusal](err); ok {
 		return nil, nil, refusal.fate(t.host)
+	}
+	if lost := workers.LeaseHeld(ctx); err != nil && lost != nil && ctx.Err() == nil {
+		return nil, nil, lost
 	}
 	if err != nil {
 		return nil, nil, &workers.Failure{Err: t.noAnswer(ctx, err)}
