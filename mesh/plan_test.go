@@ -80,7 +80,7 @@ func TestApplyMakesWhatTheFileSaysOnce(t *testing.T) {
 	topology := edited(t)
 	first := planned(t, topology, js)
 	require.Equal(t, []string{
-		"create stream INTERACTIONS", "create stream DEAD_LETTERS", "create stream QUARANTINE", "create stream ADVISORIES",
+		"create stream INTERACTIONS", "create stream DEAD_LETTERS", "create stream QUARANTINE", "create stream DELIVERIES", "create stream AUDIT", "create stream ADVISORIES",
 		"create stream KV_genmesh",
 		"create consumer INTERACTIONS/crm", "create consumer INTERACTIONS/analytics", "create consumer INTERACTIONS/compliance",
 		"create consumer DEAD_LETTERS/crm", "create consumer DEAD_LETTERS/analytics", "create consumer DEAD_LETTERS/compliance",

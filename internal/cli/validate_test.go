@@ -46,7 +46,7 @@ func TestValidateJSONExitsWith1OnMistakes(t *testing.T) {
 func TestValidateCountsWhatIsThere(t *testing.T) {
 	o := run(t, "validate") // the one that ships
 	require.Equal(t, exitOK, o.code, o.err)
-	assert.Equal(t, "ok: 1 source, 4 streams, 3 subscribers\n", o.out)
+	assert.Equal(t, "ok: 1 source, 6 streams, 3 subscribers\n", o.out)
 }
 
 func TestValidateFileThatWasNamedMustExist(t *testing.T) {
