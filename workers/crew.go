@@ -413,19 +413,28 @@ func (c *Crew) left(u *unit, b *binding) {
 	c.wake()
 }
 
+// replayShare is the part of its subscriber's rate that a process has that serves only replays.
+const replayShare = 0.1
+
 // divide tells each runner which share of its subscriber's rate is its own.
 func (c *Crew) divide() {
-	shares := map[string]float64{}
+	shares, replays := map[string]float64{}, map[string]bool{}
 	for _, u := range c.units {
+		name := u.served.Subscriber
 		switch {
-		case u.binding == nil || u.binding.isReplay:
+		case u.binding == nil:
+		case u.binding.isReplay:
+			replays[name] = true
 		case u.served.Shared:
-			shares[u.served.Subscriber] += 1 / float64(max(len(c.serversOf(u.served.Subscriber)), 1))
+			shares[name] += 1 / float64(max(len(c.serversOf(name)), 1))
 		default:
-			shares[u.served.Subscriber] += 1 / float64(u.served.Of)
+			shares[name] += 1 / float64(u.served.Of)
 		}
 	}
 	for name, r := range c.runners {
+		if shares[name] == 0 && replays[name] {
+			shares[name] = replayShare
+		}
 		r.turnstile.share(shares[name])
 	}
 }

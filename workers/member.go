@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/genmesh/genmesh/mesh"
 )
 
 const memberKeys = "member."
@@ -133,6 +135,7 @@ func (c *Crew) beat(ctx context.Context, kv jetstream.KeyValue) {
 	defer ticker.Stop()
 	for {
 		c.beatOnce(ctx, kv)
+		c.forgetOne(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -217,7 +220,39 @@ func (c *Crew) resign() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 	defer cancel()
-	if err := kv.Delete(ctx, memberKeys+c.id); err != nil {
+	raw, err := json.Marshal(memberState{Subscribers: []string{}, Leaves: true})
+	if err == nil {
+		_, err = kv.Put(ctx, memberKeys+c.id, raw)
+	}
+	if err != nil {
 		c.log.WithError(err).Debug("the other processes were not told of the end")
+	}
+}
+
+// buryAfter is how old, by the server's clock, the last sign of life of a process is that is forgotten.
+const buryAfter = 10 * time.Minute
+
+// forgetOne takes one process that is long gone out of the bucket, so that those that were killed don't
+// fill it. A delete of the key would leave a marker.
+func (c *Crew) forgetOne(ctx context.Context) {
+	c.mu.Lock()
+	gone := ""
+	for id, m := range c.members {
+		if !c.lives(id) && c.serverNow.Sub(m.at) > buryAfter {
+			gone = id
+			delete(c.members, id)
+			break
+		}
+	}
+	c.mu.Unlock()
+	if gone == "" {
+		return
+	}
+	stream, err := c.JetStream.Stream(ctx, "KV_"+mesh.StateBucket)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+mesh.StateBucket+"."+memberKeys+gone))
+	}
+	if err != nil {
+		c.log.WithError(err).WithField("process", gone).Debug("a process that is long gone stays in the state bucket")
 	}
 }

@@ -426,3 +426,30 @@ func TestSwitchWaitsForEventsUnderWay(t *testing.T) {
 	require.Eventually(t, func() bool { return d.count() == 20 }, 15*time.Second, 10*time.Millisecond)
 	d.requireOrder(t)
 }
+
+// A process that serves nothing but the replays of a subscriber with a rate still hands them on.
+func TestReplaysPassWhoeverServesTheLiveEvents(t *testing.T) {
+	m := newMill(t, quick+`, "rate_limit": "50/s", "partitions": 2`)
+	refuse := atomic.Bool{}
+	refuse.Store(true)
+	d := newDiary()
+	handler := func(_ context.Context, e mesh.Event) error {
+		if refuse.Load() {
+			return workers.Permanent(errors.New("422"))
+		}
+		d.write(e)
+		return nil
+	}
+	for range 3 {
+		m.hire(handler)
+	}
+	for i := range 5 {
+		m.publish(fmt.Sprint(i), 1)
+	}
+	require.Eventually(t, func() bool { return len(m.dead()) == 5 }, 15*time.Second, 20*time.Millisecond)
+	refuse.Store(false)
+	for _, letter := range m.dead() {
+		require.NoError(t, m.letters.Replay(t.Context(), letter))
+	}
+	require.Eventually(t, func() bool { return d.count() == 5 }, 15*time.Second, 10*time.Millisecond)
+}

@@ -1,0 +1,118 @@
+package workers
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/mesh/meshtest"
+)
+
+func crewWith(members map[string]*member) *Crew {
+	c := NewCrew(CrewOptions{Lease: 6 * time.Second, Logger: quiet()})
+	c.serverNow = time.Now()
+	c.members = members
+	return c
+}
+
+func TestWhoLives(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		m     member
+		hosts bool
+		lives bool
+	}{
+		"heard of just now":                       {member{heard: now, at: now}, false, true},
+		"silent for less than the lease":          {member{heard: now.Add(-5 * time.Second), at: now.Add(-5 * time.Second)}, false, true},
+		"silent for longer":                       {member{heard: now.Add(-7 * time.Second), at: now.Add(-7 * time.Second)}, false, false},
+		"said goodbye":                            {member{memberState: memberState{Leaves: true}, heard: now, at: now}, false, false},
+		"an old sign of life, just read":          {member{heard: now, at: now.Add(-time.Hour)}, false, true},
+		"an old sign of life, and no newer since": {member{heard: now.Add(-3 * time.Second), at: now.Add(-time.Hour)}, false, false},
+		"hosted the server that we host now":      {member{memberState: memberState{Hosts: true}, heard: now, at: now}, true, false},
+		"hosts the server that we use":            {member{memberState: memberState{Hosts: true}, heard: now, at: now}, false, true},
+	} {
+		crew := crewWith(map[string]*member{"other": &c.m})
+		crew.Hosts = c.hosts
+		assert.Equal(t, c.lives, crew.lives("other"), name)
+	}
+	crew := crewWith(nil)
+	assert.True(t, crew.lives(crew.id))
+	assert.False(t, crew.lives("nobody"))
+}
+
+func TestPartitionsGoAroundTheProcessesAndFewMoveWhenOneComes(t *testing.T) {
+	members := map[string]*member{}
+	c := crewWith(members)
+	join := func(id string) {
+		members[id] = &member{memberState: memberState{Subscribers: []string{"crm", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"}}, heard: time.Now(), at: time.Now()}
+	}
+	join("a")
+	join("b")
+	join("c")
+	owners := func(of int) map[string]int {
+		counts := map[string]int{}
+		for i := range of {
+			counts[c.preferred(&unit{served: mesh.Served{Subscriber: "crm", Partition: i + 1, Of: of}})]++
+		}
+		return counts
+	}
+	assert.Equal(t, map[string]int{"a": 3, "b": 3, "c": 3}, owners(9))
+	assert.Len(t, owners(2), 2)
+
+	single := func() map[string]string {
+		owner := map[string]string{}
+		for i := range 8 {
+			name := fmt.Sprintf("s%d", i)
+			owner[name] = c.preferred(&unit{served: mesh.Served{Subscriber: name, Partition: 1, Of: 1}})
+		}
+		return owner
+	}
+	before := single()
+	join("d")
+	for name, owner := range single() {
+		assert.Contains(t, []string{before[name], "d"}, owner, "it stays, or goes to the new one")
+	}
+	delete(members, "d")
+	assert.Equal(t, before, single())
+	members["a"].Subscribers = nil
+	for _, owner := range single() {
+		assert.NotEqual(t, "a", owner, "it does not serve them")
+	}
+}
+
+func TestProcessesThatAreLongGoneLeaveTheBucket(t *testing.T) {
+	server := meshtest.Start(t)
+	topology := meshtest.Topology(t, `{"sources": [], "streams": [
+	  {"name": "DEAD_LETTERS", "subjects": ["dead.>"], "duplicate_window": "10m"},
+	  {"name": "QUARANTINE", "subjects": ["quarantine.>"]},
+	  {"name": "ADVISORIES", "subjects": ["$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"]}], "subscribers": []}`)
+	js := server.JetStream()
+	meshtest.Apply(t, js, topology)
+	state, err := mesh.OpenState(t.Context(), js)
+	require.NoError(t, err)
+	kv := state.KeyValue()
+	for _, id := range []string{"gone", "here"} {
+		_, err = kv.Put(t.Context(), memberKeys+id, []byte(`{"subscribers":[]}`))
+		require.NoError(t, err)
+	}
+	now := time.Now()
+	c := crewWith(map[string]*member{
+		"gone": {heard: now.Add(-time.Hour), at: now.Add(-time.Hour)},
+		"here": {heard: now, at: now},
+	})
+	c.JetStream = js
+	c.forgetOne(t.Context())
+	c.forgetOne(t.Context())
+	_, err = kv.Get(t.Context(), memberKeys+"gone")
+	require.ErrorIs(t, err, jetstream.ErrKeyNotFound)
+	_, err = kv.Get(t.Context(), memberKeys+"here")
+	require.NoError(t, err)
+	status, err := kv.Status(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, status.Values(), "no marker stays behind")
+}
