@@ -53,7 +53,7 @@ func (a *applier) updateConsumer(ctx context.Context, stream string, s Step) err
 	if until := s.consumer.PauseUntil; until != nil {
 		_, err = a.js.PauseConsumer(ctx, stream, s.consumer.Durable, *until)
 	} else {
-		_, err = a.js.ResumeConsumer(ctx, stream, s.consumer.Durable)
+		_, err = endPause(ctx, a.js, stream, s.consumer.Durable)
 	}
 	return err
 }

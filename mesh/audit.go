@@ -21,6 +21,7 @@ type Audit struct {
 	// InteractionSHA256 is the hash of the interaction's id, in hex; see HashInteraction.
 	InteractionSHA256 string          `json:"interaction_sha256,omitempty"`
 	Source            string          `json:"source,omitempty"`
+	Subscriber        string          `json:"subscriber,omitempty"`
 	Reason            string          `json:"reason,omitempty"`
 	Streams           []StreamErasure `json:"streams,omitempty"`
 	Result            AuditResult     `json:"result"`

@@ -70,6 +70,9 @@ var ErrNothingToReplay = errors.New("the stream holds no such event")
 // PlanReplay finds out what a replay would do: which sequences, and how many events there are to look
 // at. It changes nothing that stays. It fails with ErrNothingToReplay.
 func (t *Topology) PlanReplay(ctx context.Context, js jetstream.JetStream, s Subscriber, span HistorySpan) (HistoryReplay, error) {
+	envelope := Event{Type: span.Type, Interaction: span.Interaction}
+	envelope.bound() // as it is stored
+	span.Type, span.Interaction = envelope.Type, envelope.Interaction
 	h := HistoryReplay{Type: span.Type, Interaction: span.Interaction, Began: time.Now().UTC()}
 	stream, err := js.Stream(ctx, s.Stream)
 	if err != nil {
@@ -92,19 +95,46 @@ func (t *Topology) PlanReplay(ctx context.Context, js jetstream.JetStream, s Sub
 	if h.From > h.Until || state.Msgs == 0 {
 		return h, ErrNothingToReplay
 	}
-	first, err := countFrom(ctx, stream, t.historyFilters(s, span), h.From)
-	if err != nil {
+	filters, ok := t.historyFilters(s, span)
+	if !ok {
+		return h, ErrNothingToReplay
+	}
+	if h.Events, err = countBetween(ctx, stream, filters, h.From, h.Until); err != nil {
 		return h, err
 	}
-	rest, err := countFrom(ctx, stream, t.historyFilters(s, span), h.Until+1)
-	if err != nil {
-		return h, err
-	}
-	h.Events = first - min(first, rest)
 	if h.Events == 0 {
 		return h, ErrNothingToReplay
 	}
 	return h, nil
+}
+
+// countTries is how often the events of a span are counted if new ones come in meanwhile.
+const countTries = 3
+
+// countBetween counts the messages of a span that the filters take. While new ones keep coming in it may
+// count some of those, too, but never too few.
+func countBetween(ctx context.Context, stream jetstream.Stream, filters []string, from, until uint64) (uint64, error) {
+	behind, err := countFrom(ctx, stream, filters, until+1)
+	if err != nil {
+		return 0, err
+	}
+	var events uint64
+	for range countTries {
+		all, err := countFrom(ctx, stream, filters, from)
+		if err != nil {
+			return 0, err
+		}
+		events = all - min(all, behind)
+		after, err := countFrom(ctx, stream, filters, until+1)
+		if err != nil {
+			return 0, err
+		}
+		if after == behind {
+			break
+		}
+		behind = after
+	}
+	return events, nil
 }
 
 // firstSince is the sequence of the first message that was stored at or after a time; behind the last if there is none.
@@ -141,12 +171,12 @@ func probe(ctx context.Context, stream jetstream.Stream, config jetstream.Consum
 	return consumer.CachedInfo(), nil
 }
 
-// historyFilters are the subjects that a replay reads: the subscriber's own, or where an interaction or a
-// type is asked for those of the sources, if their subjects name it. What they take too much is left
-// out by the workers.
-func (t *Topology) historyFilters(s Subscriber, span HistorySpan) []string {
+// historyFilters are the subjects that a replay reads: the subscriber's own and, where an interaction or a
+// type is asked for, of these what the sources' subjects name. What they take too much is left out by the
+// workers. They are none where the subscriber takes everything; it reports false if nothing can match.
+func (t *Topology) historyFilters(s Subscriber, span HistorySpan) ([]string, bool) {
 	if span.Type == "" && span.Interaction == "" {
-		return s.filters()
+		return s.filters(), true
 	}
 	var filters []string
 	for i := range t.Sources {
@@ -155,36 +185,87 @@ func (t *Topology) historyFilters(s Subscriber, span HistorySpan) []string {
 			continue
 		}
 		filter := source.narrowed(span)
-		if filter == "" || slices.ContainsFunc(filters, func(f string) bool { return SubjectsOverlap(f, filter) }) {
-			return s.filters()
+		if slices.ContainsFunc(filters, func(f string) bool { return SubjectsOverlap(f, filter) }) {
+			return s.filters(), true // the server refuses filters that overlap
 		}
 		filters = append(filters, filter)
 	}
 	if len(filters) == 0 {
-		return s.filters()
+		return s.filters(), true
 	}
-	return filters
+	if own := s.filters(); len(own) > 0 {
+		filters = subjectsInBoth(filters, own)
+	}
+	return filters, len(filters) > 0
+}
+
+// subjectsInBoth are patterns for the subjects that match one of each. They don't overlap if neither list
+// does.
+func subjectsInBoth(a, b []string) []string {
+	var both []string
+	for _, x := range a {
+		for _, y := range b {
+			if SubjectsOverlap(x, y) {
+				both = append(both, subjectInBoth(x, y))
+			}
+		}
+	}
+	return both
+}
+
+// subjectInBoth is the pattern for the subjects that match two patterns that overlap.
+func subjectInBoth(a, b string) string {
+	x, y := strings.Split(a, "."), strings.Split(b, ".")
+	var both []string
+	for i := 0; i < len(x) && i < len(y); i++ {
+		switch {
+		case x[i] == ">":
+			return strings.Join(append(both, y[i:]...), ".")
+		case y[i] == ">":
+			return strings.Join(append(both, x[i:]...), ".")
+		case x[i] == "*":
+			both = append(both, y[i])
+		default:
+			both = append(both, x[i])
+		}
+	}
+	return strings.Join(both, ".")
 }
 
 // narrowed is the pattern of the source's subjects with what the span asks for in its place.
 func (s *Source) narrowed(span HistorySpan) string {
-	parts := s.subjectTemplate().parts()
-	pattern := strings.Split(s.pattern(), ".")
-	if len(parts) != len(pattern) || pattern[len(pattern)-1] == ">" {
-		return ""
-	}
-	for i, part := range parts {
+	parts := strings.Split(s.pattern(), ".")
+	for i, part := range s.subjectTemplate().parts() {
 		switch {
 		case part == "{interaction}" && span.Interaction != "":
-			pattern[i] = Token(span.Interaction)
+			parts[i] = Token(span.Interaction)
 		case part == "{partition}" && span.Interaction != "":
-			pattern[i] = Partition(span.Interaction)
+			parts[i] = Partition(span.Interaction)
 		case part == "{type}" && span.Type != "":
-			pattern[i] = Token(span.Type)
+			parts[i] = Token(span.Type)
+		case part == "{"+typeParts+"}" && span.Type != "":
+			parts[i] = typeTokens(span.Type)
 		}
 	}
-	return strings.Join(pattern, ".")
+	return strings.Join(parts, ".")
 }
+
+// timeFor is how long so many events take; 0 where there is no limit.
+func (r Rate) timeFor(events float64) Duration {
+	perSecond := r.PerSecond()
+	if perSecond == 0 {
+		return 0
+	}
+	return secondsOf(events / perSecond)
+}
+
+// secondsOf is a duration of so many seconds, a century at most.
+func secondsOf(seconds float64) Duration {
+	return Duration(time.Duration(min(seconds, century.Seconds()) * float64(time.Second)).Round(time.Millisecond))
+}
+
+// century stands for a time without an end where one is needed.
+const century = 100 * 365 * 24 * time.Hour
 
 // StartReplay begins a replay that PlanReplay planned; its id names it.
 func (t *Topology) StartReplay(ctx context.Context, js jetstream.JetStream, s Subscriber, h HistoryReplay) (HistoryReplay, error) {
@@ -195,9 +276,14 @@ func (t *Topology) StartReplay(ctx context.Context, js jetstream.JetStream, s Su
 	if err != nil {
 		return h, fmt.Errorf("replay to %s: %w", s.Name, err)
 	}
+	filters, ok := t.historyFilters(s, HistorySpan{Type: h.Type, Interaction: h.Interaction})
+	if !ok {
+		return h, ErrNothingToReplay
+	}
 	one := s
 	one.Order, one.Partitions = OrderInteraction, 1
-	one.FilterSubject, one.FilterSubjects = "", t.historyFilters(s, HistorySpan{Type: h.Type, Interaction: h.Interaction})
+	one.FilterSubject, one.FilterSubjects = "", filters
+	one.ReplayPolicy = jetstream.ReplayInstantPolicy // the pace is the replay's own
 	one.DeliverPolicy, one.OptStartSeq, one.OptStartTime = jetstream.DeliverByStartSequencePolicy, h.From, nil
 	one.MaxAckPending, one.PauseUntil = min(s.MaxAckPending, replayMaxAckPending), nil
 	config := Reader{Subscriber: one, Durable: s.Name + replayInfix + h.ID, Partition: 1}.ConsumerConfig()
@@ -208,13 +294,18 @@ func (t *Topology) StartReplay(ctx context.Context, js jetstream.JetStream, s Su
 	return h, nil
 }
 
-// RunningReplay is a replay that has not come to its end.
+// RunningReplay is a replay that has not come to its end. Its JSON names are stable.
 type RunningReplay struct {
 	HistoryReplay
-	Subscriber string
-	// Left is how many events are still to be looked at, InHand how many of them are under way.
-	Left, InHand uint64
-	Paused       bool
+	Subscriber string `json:"subscriber"`
+	// Left is how many events are still to be looked at, InHand how many of them are under way. Where
+	// new ones come in meanwhile, Left may be a few too many.
+	Left   uint64 `json:"left"`
+	InHand uint64 `json:"in_hand"`
+	// Served is true while a worker process is bound to it.
+	Served bool `json:"served"`
+	// Paused is true while the server holds its consumer back.
+	Paused bool `json:"paused"`
 }
 
 // Replays are the replays to a subscriber that have not come to their end, the oldest first.
@@ -223,28 +314,86 @@ func Replays(ctx context.Context, js jetstream.JetStream, s Subscriber) ([]Runni
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", s.Stream, err)
 	}
-	var running []RunningReplay
+	var consumers []*jetstream.ConsumerInfo
 	list := stream.ListConsumers(ctx)
 	for info := range list.Info() {
-		served, ok := ServedBy(info.Config)
-		if !ok || served.Replay == nil || served.Subscriber != s.Name {
-			continue
+		if served, ok := ServedBy(info.Config); ok && served.Replay != nil && served.Subscriber == s.Name {
+			consumers = append(consumers, info)
 		}
-		h := *served.Replay
-		rest := info.NumPending
-		if info.Delivered.Stream >= h.Until {
-			rest = 0
-		}
-		running = append(running, RunningReplay{
-			HistoryReplay: h, Subscriber: s.Name, InHand: uint64(info.NumAckPending), Paused: info.Paused,
-			Left: min(rest+uint64(info.NumAckPending), h.Events),
-		})
 	}
-	slices.SortFunc(running, func(a, b RunningReplay) int { return a.Began.Compare(b.Began) })
 	if err := list.Err(); err != nil {
 		return nil, fmt.Errorf("replays to %s: %w", s.Name, err)
 	}
-	return running, nil
+	return runningReplays(ctx, stream, consumers), nil
+}
+
+// runningReplays tells how far those of the consumers are that replay a part of the history.
+func runningReplays(ctx context.Context, stream jetstream.Stream, consumers []*jetstream.ConsumerInfo) []RunningReplay {
+	running := []RunningReplay{}
+	for _, info := range consumers {
+		served, ok := ServedBy(info.Config)
+		if !ok || served.Replay == nil {
+			continue
+		}
+		running = append(running, RunningReplay{
+			HistoryReplay: *served.Replay, Subscriber: served.Subscriber, Left: served.Replay.left(ctx, stream, info),
+			InHand: uint64(info.NumAckPending), Served: info.PushBound, Paused: info.Paused,
+		})
+	}
+	slices.SortFunc(running, func(a, b RunningReplay) int { return a.Began.Compare(b.Began) })
+	return running
+}
+
+// left is how many events of the replay are not settled yet. What its consumer has pending counts what was stored behind
+// the replay's end, too, which is counted by itself.
+func (h *HistoryReplay) left(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) uint64 {
+	rest := info.NumPending
+	switch {
+	case info.Delivered.Stream >= h.Until:
+		rest = 0
+	case rest > 0 && stream.CachedInfo().State.LastSeq > h.Until:
+		behind, err := countFrom(ctx, stream, consumerFilters(info), h.Until+1)
+		if err == nil { // else it stays what it is at most
+			rest -= min(rest, behind)
+		}
+	}
+	return min(rest+uint64(info.NumAckPending), h.Events)
+}
+
+// ReplayEstimate is what a planned replay comes to. Its JSON names are stable.
+type ReplayEstimate struct {
+	// First and Last are when the first and the last message between From and Until were stored, or, where an
+	// interaction or a type was asked for, First is that of the first that fits. Last is zero where it can't be told.
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last,omitzero"`
+	// Bytes is how much that is, by the average of the stream, with headers.
+	Bytes uint64 `json:"bytes"`
+	// Takes is how long it takes at the replay's rate if nothing else holds it up.
+	Takes Duration `json:"takes"`
+	// MostCalls is how often the target is called if every attempt fails; else it is once for each event.
+	MostCalls uint64 `json:"most_calls"`
+}
+
+// EstimateReplay tells what a replay that PlanReplay planned comes to. It changes nothing that stays.
+func (t *Topology) EstimateReplay(ctx context.Context, js jetstream.JetStream, s Subscriber, h HistoryReplay) (ReplayEstimate, error) {
+	estimate := ReplayEstimate{MostCalls: h.Events * uint64(max(s.MaxAttempts, 1)), Takes: h.Rate.timeFor(float64(h.Events))}
+	stream, err := js.Stream(ctx, s.Stream)
+	if err != nil {
+		return estimate, fmt.Errorf("stream %s: %w", s.Stream, err)
+	}
+	if state := stream.CachedInfo().State; state.Msgs > 0 {
+		estimate.Bytes = uint64(float64(state.Bytes) / float64(state.Msgs) * float64(h.Events))
+	}
+	filters, _ := t.historyFilters(s, HistorySpan{Type: h.Type, Interaction: h.Interaction})
+	first, err := firstStored(ctx, js, stream, filters, h.From)
+	if err != nil {
+		return estimate, err
+	}
+	estimate.First = first.at
+	if last, err := stream.GetMsg(ctx, h.Until); err == nil { // it may be deleted
+		estimate.Last = last.Time
+	}
+	return estimate, nil
 }
 
 // EndReplay ends a replay, whether it came to its end or not. What is under way may still arrive.

@@ -241,7 +241,7 @@ func (d *drain) resume(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainTry)
 	defer cancel()
-	if _, err := d.js.ResumeConsumer(ctx, d.stream, d.name); err == nil {
+	if _, err := endPause(ctx, d.js, d.stream, d.name); err == nil {
 		d.ours, d.since = false, time.Now()
 	}
 }

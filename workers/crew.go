@@ -385,7 +385,11 @@ func (c *Crew) review(u *unit) {
 
 // drop ends the service of a consumer that is no more.
 func (c *Crew) drop(u *unit) {
-	if u.binding != nil {
+	switch {
+	case u.binding == nil:
+	case u.served.Replay != nil: // it was ended
+		u.binding.leave(0)
+	default:
 		u.binding.leave(u.binding.r.Grace)
 	}
 }

@@ -62,6 +62,8 @@ func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream
 		case info.NumAckPending <= held && ends == after:
 			b.r.release(b)
 			return
+		case info.Paused:
+			began, recalled = time.Now(), false // what was out comes when the pause ends
 		case !recalled:
 			recalled = true
 			b.recall(info)

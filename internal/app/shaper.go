@@ -12,11 +12,12 @@ import (
 // shaper makes of an event what a subscriber gets, in the terms of a runner.
 type shaper struct {
 	applied *shape.Shape
-	passes string // the one step that passes events by; "" if two may
+	passes  string // the one step that passes events by; "" if two may
 }
 
-// newShaper is nil for a subscriber that gets events as they are.
-func newShaper(s mesh.Subscriber, lookup func(string) (string, bool)) (workers.Shaper, error) {
+// NewShaper makes what applies a subscriber's when, redact and transform; nil for a subscriber that gets events as they are. lookup reads
+// the environment for the key of redact's hashes. It fails if one of them can't be compiled or the key can't be read.
+func NewShaper(s mesh.Subscriber, lookup func(string) (string, bool)) (workers.Shaper, error) {
 	made, err := shape.New(s, lookup)
 	if made == nil || err != nil {
 		return nil, err

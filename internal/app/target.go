@@ -97,20 +97,22 @@ func checkTarget(t mesh.Target) error {
 // eventTypePrefix makes a CloudEvents type of a Genesys event type.
 const eventTypePrefix = "com.genesys.cloud."
 
-// forwardOptions passes the sender's own headers on under the names that the first source of
-// the subscriber's stream has for them.
-func (m targetMaker) forwardOptions(s mesh.Subscriber) forward.Options {
-	o := forward.Options{
-		MaxInFlight: s.MaxInFlight, Version: m.app.Version, EventTypePrefix: eventTypePrefix,
-		PublicOnly: m.app.Workers.PublicTargets, LookupEnv: m.app.LookupEnv, Logger: m.app.Logger,
-	}
-	for _, source := range m.app.fleet.current().Sources {
+// forwardOptions are those that every HTTP target of a subscriber has. The sender's own headers are passed
+// on under the names that the first source of the subscriber's stream has for them.
+func forwardOptions(t *mesh.Topology, s mesh.Subscriber, version string) forward.Options {
+	o := forward.Options{MaxInFlight: s.MaxInFlight, Version: version, EventTypePrefix: eventTypePrefix}
+	for _, source := range t.Sources {
 		if source.Stream == s.Stream {
-			o.DeliveryIDHeader = source.Identity.DeliveryIDHeader
-			o.DeliveryTypeHeader = source.Identity.DeliveryTypeHeader
+			o.DeliveryIDHeader, o.DeliveryTypeHeader = source.Identity.DeliveryIDHeader, source.Identity.DeliveryTypeHeader
 			break
 		}
 	}
+	return o
+}
+
+func (m targetMaker) forwardOptions(s mesh.Subscriber) forward.Options {
+	o := forwardOptions(m.app.fleet.current(), s, m.app.Version)
+	o.PublicOnly, o.LookupEnv, o.Logger = m.app.Workers.PublicTargets, m.app.LookupEnv, m.app.Logger
 	return o
 }
 

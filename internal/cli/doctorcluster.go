@@ -31,7 +31,9 @@ func (p *program) clusterProbe(f *doctorFlags, t *mesh.Topology) probe {
 		}
 		findings = append(findings, room(account, t), clock(ctx, js, t), planned(ctx, js, t))
 		for _, s := range t.Subscribers {
-			findings = append(findings, served(ctx, js, s))
+			for _, r := range s.Readers() {
+				findings = append(findings, served(ctx, js, r))
+			}
 		}
 		return findings
 	}
@@ -123,9 +125,9 @@ func planned(ctx context.Context, js jetstream.JetStream, t *mesh.Topology) find
 
 // served looks whether anyone takes a subscriber's events. That its consumer is missing is the
 // plan's to tell.
-func served(ctx context.Context, js jetstream.JetStream, s mesh.Subscriber) finding {
-	check := "consumer " + s.Name
-	consumer, err := js.PushConsumer(ctx, s.Stream, s.Name)
+func served(ctx context.Context, js jetstream.JetStream, r mesh.Reader) finding {
+	check := "consumer " + r.Durable
+	consumer, err := js.PushConsumer(ctx, r.Stream, r.Durable)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 		return broken(check, errors.New("does not exist"), "run genmesh apply")
@@ -139,7 +141,7 @@ func served(ctx context.Context, js jetstream.JetStream, s mesh.Subscriber) find
 	switch {
 	case info.Paused:
 		return doubtful(check, fmt.Sprintf("is paused for %s; %d events wait", info.PauseRemaining.Round(time.Second), waiting),
-			"wait, or remove pause_until and apply")
+			"wait, or genmesh subscriber resume "+r.Name+" (or remove pause_until and apply)")
 	case !info.PushBound:
 		return doubtful(check, fmt.Sprintf("nobody serves it; %d events wait", waiting), "run genmesh serve workers")
 	}

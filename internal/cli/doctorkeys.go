@@ -149,6 +149,6 @@ func issuerProbe(s mesh.Source) probe {
 		if u.Scheme == "http" { // on this machine only
 			return []finding{dialled(ctx, check, u.Host, hostPort(u, "80"))}
 		}
-		return []finding{dialledTLS(ctx, check, u.Host, u)}
+		return []finding{dialledTLS(ctx, check, u.Host, hostPort(u, "443"), tlsTo(u))}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/workers/forward"
 )
 
 const (
@@ -37,10 +38,8 @@ func targetProbe(s mesh.Subscriber) probe {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 		defer cancel()
 		switch u.Scheme {
-		case "http":
-			return []finding{dialled(ctx, check, s.Target.Display(), hostPort(u, "80"))}
-		case "https":
-			return []finding{dialledTLS(ctx, check, s.Target.Display(), u)}
+		case "http", "https":
+			return httpTarget(ctx, check, *s.Target, u)
 		case "nats":
 			if u.Host != "" {
 				return []finding{dialled(ctx, check, s.Target.Display(), hostPort(u, "4222"))}
@@ -50,6 +49,53 @@ func targetProbe(s mesh.Subscriber) probe {
 		}
 		return []finding{good(check, "%s", s.Target.Display())}
 	}
+}
+
+// httpTarget looks whether an HTTP target could be reached, and whether genmesh serve would go there. One
+// behind a proxy is the proxy's to reach.
+func httpTarget(ctx context.Context, check string, t mesh.Target, u *url.URL) []finding {
+	if t.Proxy != "" {
+		proxy, err := url.Parse(t.Proxy)
+		if err != nil {
+			return []finding{broken(check, errors.New("its proxy is not a URL"), "correct it in streams.json")}
+		}
+		return []finding{dialled(ctx, check, "the proxy of "+t.Display(), hostPort(proxy, "3128"))}
+	}
+	found := reached(ctx, check, t, u)
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil || found.Status != healthOK {
+		return []finding{found}
+	}
+	for _, address := range addresses {
+		if err := forward.Allowed(t, address); err != nil {
+			return []finding{doubtful(check, fmt.Sprintf("it takes connections, but genmesh serve would refuse it: %v", err),
+				"nothing to do for genmesh dev, which goes there")}
+		}
+	}
+	return []finding{found}
+}
+
+func reached(ctx context.Context, check string, t mesh.Target, u *url.URL) finding {
+	if u.Scheme == "http" {
+		return dialled(ctx, check, t.Display(), hostPort(u, "80"))
+	}
+	config := tlsTo(u)
+	if t.TLS != nil && t.TLS.ServerName != "" {
+		config.ServerName = t.TLS.ServerName
+	}
+	if t.TLS != nil && t.TLS.CAFile != "" {
+		pem, err := os.ReadFile(t.TLS.CAFile)
+		if err != nil {
+			return broken(check, err, "correct ca_file of the target")
+		}
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AppendCertsFromPEM(pem)
+	}
+	return dialledTLS(ctx, check, t.Display(), hostPort(u, "443"), config)
+}
+
+func tlsTo(u *url.URL) *tls.Config {
+	return &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
 }
 
 func hostPort(u *url.URL, port string) string {
@@ -71,9 +117,9 @@ func dialled(ctx context.Context, check, shown, address string) finding {
 	return good(check, "%s takes connections", shown)
 }
 
-func dialledTLS(ctx context.Context, check, shown string, u *url.URL) finding {
-	dialer := tls.Dialer{Config: &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}}
-	conn, err := dialer.DialContext(ctx, "tcp", hostPort(u, "443"))
+func dialledTLS(ctx context.Context, check, shown, address string, config *tls.Config) finding {
+	dialer := tls.Dialer{Config: config}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return broken(check, fmt.Errorf("%s: %w", shown, err), reachRemedy)
 	}

@@ -30,7 +30,8 @@ default. The variables of the nats command line (NATS_URL, NATS_CREDS, NATS_CONT
 as well.
 
 Exit codes: 0 all is well, 1 an error or wrong usage, 2 something would change or has
-changed: plan, schema drift, genesys subscriptions sync --dry-run.`
+changed, or a subscriber would not get an event: plan, schema drift, try,
+genesys subscriptions sync --dry-run.`
 
 const rootExample = `  genmesh dev                     everything in one process, on this machine
   genmesh send                    one signed event to it
@@ -60,7 +61,10 @@ func newRoot(process Process) *cobra.Command {
 	root.AddCommand(
 		newDev(p), newServe(p),
 		newValidate(p), newPlan(p), newApply(p), newSchema(p),
-		newSend(p), newSimulate(p), newPresets(p), newDead(p), newQuarantine(p), newGenesys(p), newDoctor(p), newVersion(p),
+		newSend(p), newSimulate(p), newPresets(p), newGenesys(p), newDoctor(p), newVersion(p),
+		newDead(p), newQuarantine(p), newTimeline(p), newErase(p),
+		newSubscriber(p), newReplay(p),
+		newTry(p), newExplain(p), newListen(p),
 	)
 	return root
 }

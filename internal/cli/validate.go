@@ -18,7 +18,7 @@ func newValidate(p *program) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t, err := p.topology(cmd)
 			if err == nil {
-				err = checkSources(t)
+				err = checkParts(t)
 			}
 			if p.wantsJSON() {
 				return writeValidity(cmd.OutOrStdout(), t, err)
@@ -35,11 +35,14 @@ func newValidate(p *program) *cobra.Command {
 	return cmd
 }
 
-// checkSources finds all sources that can't be taken up.
-func checkSources(t *mesh.Topology) error {
+// checkParts finds all sources and subscribers that can't be taken up.
+func checkParts(t *mesh.Topology) error {
 	var errs []error
 	for _, s := range t.Sources {
 		errs = append(errs, app.CheckSource(s))
+	}
+	for _, s := range t.Subscribers {
+		errs = append(errs, app.CheckSubscriber(s))
 	}
 	return errors.Join(errs...)
 }

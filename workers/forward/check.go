@@ -3,6 +3,7 @@ package forward
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -51,4 +52,14 @@ func asciiHost(host string) string {
 		return host
 	}
 	return ascii
+}
+
+// Allowed reports whether genmesh outside of dev would connect to an address for the target: nil, or why
+// not and what to do.
+func Allowed(target mesh.Target, addr netip.Addr) error {
+	allowed, err := parseNetworks(target.AllowNetworks)
+	if err != nil {
+		return err
+	}
+	return guard{publicOnly: true, allowed: allowed}.check(addr)
 }

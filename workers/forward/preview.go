@@ -200,6 +200,9 @@ type headerTrace struct {
 }
 
 func (h *headerTrace) wrote(name string, values []string) {
+	if strings.HasPrefix(name, ":") {
+		return // a pseudo-header of HTTP/2
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.header[http.CanonicalHeaderKey(name)] = values

@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/mesh"
+)
+
+// on runs a command that has commands of its own.
+func (a *archive) on(args ...string) outcome {
+	a.t.Helper()
+	return run(a.t, append(args, "--server", a.url, "--streams", a.file)...)
+}
+
+// fields are the words of each line.
+func fields(text string) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	return lines
+}
+
+func TestSubscriberListShowsWhoGetsNothing(t *testing.T) {
+	a := newArchive(t, auditedStreams(t))
+	for i := range 3 {
+		a.put(fmt.Sprint("call-", i), "connected")
+	}
+	state, err := mesh.OpenState(t.Context(), a.js)
+	require.NoError(t, err)
+	require.NoError(t, state.SetBreaker(t.Context(), "analytics", mesh.BreakerState{
+		Open: true, Since: time.Now().Add(-2 * time.Hour), Until: time.Now().Add(time.Minute), Error: "dial tcp: \x1b[2Jrefused",
+	}))
+	require.Equal(t, exitOK, a.on("subscriber", "pause", "crm", "--reason", "release 4.2").code)
+
+	o := a.on("subscriber", "list")
+	require.Equal(t, exitOK, o.code, o.err)
+	lines := fields(o.out)
+	assert.Equal(t, "SUBSCRIBER STREAM WAITING IN HAND OLDEST SERVED REPLAYS STATE", lines[0])
+	assert.Regexp(t, `^crm INTERACTIONS 3 0 \S+ no 0 paused: release 4.2$`, lines[1])
+	assert.Regexp(t, `^analytics INTERACTIONS 3 0 \S+ no 0 breaker open for 2h: dial tcp: \\x1b\[2Jrefused$`, lines[2])
+	assert.Regexp(t, `^compliance INTERACTIONS 3 0 \S+ no 0 -$`, lines[3])
+
+	all := parsed[[]mesh.SubscriberState](t, a.on("subscriber", "list", "-o", "json"))
+	require.Len(t, all, 3)
+	assert.Equal(t, "release 4.2", all[0].Pause.Reason)
+	assert.Contains(t, all[0].Pause.By, "@")
+
+	o = a.on("subscriber", "show", "crm")
+	require.Equal(t, exitOK, o.code, o.err)
+	for _, want := range []string{"interaction, 1 partition", "event 1, stored ", "release 4.2", "replayed dead letters", "HELD BACK UNTIL"} {
+		assert.Contains(t, o.out, want)
+	}
+	assert.Contains(t, a.on("subscriber", "show", "analytics").out, "next try")
+	assert.EqualValues(t, 3, parsed[mesh.SubscriberState](t, a.on("subscriber", "show", "crm", "-o", "json")).Waiting)
+}
+
+func TestSubscribersThatWereNotApplied(t *testing.T) {
+	a := newArchive(t, auditedStreams(t))
+	require.NoError(t, a.js.DeleteConsumer(t.Context(), "INTERACTIONS", "crm"))
+	assert.Contains(t, a.on("subscriber", "list").out, "not applied")
+}
+
+func TestPauseTellsWhatWaitsAndChangesNoPlan(t *testing.T) {
+	a := newArchive(t, auditedStreams(t, `"max_in_flight": 32,`, `"max_in_flight": 32, "rate_limit": "1000/s",`))
+	for i := range 30 {
+		a.put(fmt.Sprint("call-", i), "connected")
+	}
+
+	o := a.on("subscriber", "pause", "crm", "--for", "15m", "--reason", "CRM release")
+	require.Equal(t, exitOK, o.code, o.err)
+	assert.Empty(t, o.err)
+	assert.Regexp(t, `^crm is paused, since \S+ \S+ until \S+ \S+ by \S+@\S+: CRM release\n`, o.out)
+	assert.Contains(t, o.out, "waiting now: 30, in hand: 0\n")
+	assert.Regexp(t, `lately \S+ events per second came for it \(counted over \d+s\)\n`, o.out)
+	assert.Regexp(t, `so about \d+ will wait when the pause ends\n`, o.out)
+	assert.Regexp(t, `at its rate_limit of 1000/s the backlog takes about \S+, with what comes in meanwhile\n`, o.out)
+	plan := a.run("plan")
+	assert.Equal(t, exitOK, plan.code, plan.out)
+
+	result := parsed[pauseResult](t, a.on("subscriber", "pause", "crm", "--reason", "for longer", "-o", "json"))
+	assert.Equal(t, "for longer", result.Pause.Reason)
+	assert.True(t, result.Pause.Until.IsZero())
+	assert.EqualValues(t, 30, result.CatchUp.Backlog)
+	assert.Positive(t, result.CatchUp.Arrivals)
+	o = a.on("subscriber", "pause", "crm", "--reason", "for longer")
+	assert.Contains(t, o.out, "more will wait after each hour")
+	assert.Contains(t, o.out, "mind that the stream INTERACTIONS deletes what is older than 168h")
+
+	for range 2 {
+		o = a.on("subscriber", "resume", "crm")
+		require.Equal(t, exitOK, o.code, o.err)
+		assert.True(t, strings.HasPrefix(o.out, "crm is not paused\nwaiting now: 30"), o.out)
+	}
+	assert.Equal(t, exitOK, a.run("plan").code)
+
+	var actions []string
+	for _, record := range a.audits() {
+		actions = append(actions, record.Action+" "+record.Subscriber+": "+record.Reason)
+	}
+	assert.Equal(t, []string{
+		"pause crm: CRM release", "pause crm: for longer", "pause crm: for longer", "resume crm: resumed", "resume crm: resumed",
+	}, actions)
+}
+
+func TestResumeWarnsOfAPauseInStreamsJSON(t *testing.T) {
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	a := newArchive(t, auditedStreams(t, `"max_in_flight": 32,`, `"max_in_flight": 32, "pause_until": "`+until.Format(time.RFC3339)+`",`))
+	assert.Contains(t, a.on("subscriber", "list").out, "the server holds back until "+momentText(until))
+	o := a.on("subscriber", "resume", "crm")
+	assert.Equal(t, exitOK, o.code)
+	assert.Contains(t, o.err, "pause_until in streams.json is "+momentText(until))
+	assert.NotContains(t, a.on("subscriber", "list").out, "holds back")
+	assert.Equal(t, exitChanges, a.run("plan").code, "streams.json says otherwise")
+}
+
+func TestSubscriberRefusesWhatCannotBe(t *testing.T) {
+	server := appliedServer(t)
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"pause", "crm"}, "--reason is missing"},
+		{[]string{"pause", "crm", "--reason", "x", "--for", "0s"}, `--for "0s"`},
+		{[]string{"pause", "crm", "--reason", "x", "--for", "400d"}, `--for "400d"`},
+		{[]string{"pause", "crm", "--reason", "x", "--for", "soon"}, `--for "soon"`},
+		{[]string{"pause", "crm", "--reason", strings.Repeat("x", 2000)}, "--reason has 2000 bytes"},
+		{[]string{"pause", "crn", "--reason", "x"}, `there is no subscriber "crn" in streams.json; there are crm, analytics, compliance`},
+		{[]string{"show", "nobody"}, `there is no subscriber "nobody"`},
+		{[]string{"resume"}, "accepts 1 arg"},
+	} {
+		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
+			args := append([]string{"subscriber"}, tc.args...)
+			o := run(t, append(args, "--server", server.URL())...)
+			assert.Equal(t, exitError, o.code)
+			assert.Contains(t, o.err, tc.want)
+		})
+	}
+}
+
+func TestCatchUpEstimate(t *testing.T) {
+	second := func(n int) mesh.Rate { return mesh.Rate{Events: n, Per: time.Second} }
+	for name, tc := range map[string]struct {
+		unsettled uint64
+		arrivals  float64
+		limit     mesh.Rate
+		pause     time.Duration
+		backlog   uint64
+		takes     time.Duration
+		never     bool
+	}{
+		"nothing waits":        {limit: second(10)},
+		"no rate":              {unsettled: 100, arrivals: 1, backlog: 100},
+		"quiet":                {unsettled: 100, limit: second(10), backlog: 100, takes: 10 * time.Second},
+		"busy":                 {unsettled: 100, arrivals: 5, limit: second(10), backlog: 100, takes: 20 * time.Second},
+		"grows over the pause": {unsettled: 100, arrivals: 5, limit: second(10), pause: time.Minute, backlog: 400, takes: 80 * time.Second},
+		"too slow":             {unsettled: 100, arrivals: 10, limit: second(10), backlog: 100, never: true},
+		"hardly faster":        {unsettled: math.MaxInt64, arrivals: 9.9999, limit: second(10), backlog: math.MaxInt64, takes: 100 * maxPause},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := estimate(tc.unsettled, tc.arrivals, tc.limit, tc.pause)
+			assert.Equal(t, tc.backlog, c.Backlog)
+			assert.Equal(t, tc.never, c.Never)
+			assert.Equal(t, tc.takes, time.Duration(c.Takes).Round(time.Second))
+		})
+	}
+}
+
+func TestCatchUpIsSaidByWhatItIsBasedOn(t *testing.T) {
+	slow := mesh.Rate{Events: 10, Per: time.Second}
+	for want, c := range map[string]catchUp{
+		"it has no rate_limit: the backlog goes out as fast as the target takes it, up to 32 calls at once in a process\n": {Backlog: 5},
+		"its rate_limit of 10/s lets out less than comes in: it will not catch up\n":                                       {Backlog: 5, Never: true, RateLimit: slow},
+		"": {},
+	} {
+		var out bytes.Buffer
+		writeCatchUp(&out, mesh.Subscriber{MaxInFlight: 32}, c)
+		assert.Equal(t, want, out.String())
+	}
+}
+
+func TestDurationsAsPeopleSayThem(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"0s": -time.Second, "20ms": 20 * time.Millisecond, "1m30s": 90 * time.Second, "2h": 2*time.Hour + time.Second, "3d": 73 * time.Hour,
+	} {
+		assert.Equal(t, want, roughly(d))
+	}
+}
