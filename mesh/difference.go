@@ -81,7 +81,7 @@ func setByCreate(config reflect.Value, metadata map[string]string, always []stri
 	}
 	for _, key := range slices.Sorted(maps.Keys(metadata)) {
 		if key != metadataFields {
-			changes = append(changes, Change{Field: "metadata." + key, To: metadata[key]})
+			changes = append(changes, Change{Field: shownKey(key), To: metadata[key]})
 		}
 	}
 	return changes
@@ -113,6 +113,10 @@ func (c *comparison) metadata(wanted, current map[string]string) map[string]stri
 			delete(merged, key)
 		}
 	}
+	for _, key := range dropSettings(current, wanted) {
+		c.changeKey(merged, key, "")
+		delete(merged, key)
+	}
 	for _, key := range slices.Sorted(maps.Keys(wanted)) {
 		c.changeKey(merged, key, wanted[key])
 	}
@@ -123,8 +127,16 @@ func (c *comparison) changeKey(merged map[string]string, key, to string) {
 	if from, ok := merged[key]; ok && from == to {
 		return
 	}
-	c.changes = append(c.changes, Change{"metadata." + key, merged[key], to})
+	c.changes = append(c.changes, Change{shownKey(key), merged[key], to})
 	merged[key] = to
+}
+
+// shownKey is a metadata key as the reader of a plan knows it: a setting by its name in streams.json.
+func shownKey(key string) string {
+	if setting, ok := strings.CutPrefix(key, metadataSetting); ok {
+		return setting
+	}
+	return "metadata." + key
 }
 
 func splitFields(list string) []string {

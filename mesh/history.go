@@ -286,7 +286,7 @@ func (t *Topology) StartReplay(ctx context.Context, js jetstream.JetStream, s Su
 	one.ReplayPolicy = jetstream.ReplayInstantPolicy // the pace is the replay's own
 	one.DeliverPolicy, one.OptStartSeq, one.OptStartTime = jetstream.DeliverByStartSequencePolicy, h.From, nil
 	one.MaxAckPending, one.PauseUntil = min(s.MaxAckPending, replayMaxAckPending), nil
-	config := Reader{Subscriber: one, Durable: s.Name + replayInfix + h.ID, Partition: 1}.ConsumerConfig()
+	config := Reader{Subscriber: one, Durable: s.Name + replayInfix + h.ID, Partition: 1, replays: true}.ConsumerConfig()
 	config.Metadata[MetadataReplay] = string(note)
 	if _, err := js.CreatePushConsumer(ctx, s.Stream, config); err != nil {
 		return h, fmt.Errorf("replay to %s: %w", s.Name, err)

@@ -241,8 +241,8 @@ func setDefault[T comparable](field *T, value T) {
 // with what "nats stream info" prints.
 func dropWritten(metadata map[string]string) {
 	for key := range metadata {
-		own := key == MetadataManaged || key == MetadataSubscriber || key == metadataFields ||
-			strings.HasPrefix(key, metadataResume)
+		known := []string{MetadataManaged, MetadataSubscriber, MetadataPartition, MetadataSkip, MetadataReplay, metadataFields}
+		own := slices.Contains(known, key) || strings.HasPrefix(key, metadataResume) || strings.HasPrefix(key, metadataSetting)
 		if own || strings.HasPrefix(key, "_nats.") {
 			delete(metadata, key)
 		}

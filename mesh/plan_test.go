@@ -179,6 +179,25 @@ func TestHarmlessEditsUpdate(t *testing.T) {
 	}
 }
 
+// What only workers act on is shown by plan as well, and never with what a secret or a reference stands for.
+func TestPlanShowsSettings(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	apply(t, edited(t, `"max_in_flight": 32,`, `"max_in_flight": 32, "rate_limit": "50/s", "redact": ["data.ani"],`), js)
+	plan := planned(t, edited(t, `"max_in_flight": 32,`, `"max_in_flight": 16, "rate_limit": "100/s", "when": "data.type == 'call'",`), js)
+	shown := text(t, plan)
+	for _, line := range []string{"rate_limit     50/s → 100/s", "max_in_flight  32 → 16", "when           (unset) → data.type == 'call'", "burst          50 → 100"} {
+		require.Contains(t, shown, line)
+	}
+	require.Regexp(t, `redact +\[\{"path":"data.ani","with":"mask"\}\] → \(unset\)`, shown)
+	require.Len(t, plan.Steps, 1, shown)
+	require.Empty(t, plan.Destructive())
+	require.NoError(t, plan.Apply(context.Background(), js, false))
+
+	consumer, err := js.PushConsumer(context.Background(), "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	require.Contains(t, consumer.CachedInfo().Config.Metadata["genmesh.setting.target"], `"url":"${CRM_URL:-log:}"`)
+}
+
 func TestLossyStepsAreRefusedWithNumbers(t *testing.T) {
 	for name, c := range map[string]struct {
 		edit  []string

@@ -22,6 +22,8 @@ type Reader struct {
 	Partition int
 	// Shared is true if all processes take from it together; else one of them serves it at a time.
 	Shared bool
+	// replays is true for the one that reads what is replayed.
+	replays bool
 }
 
 // Readers are all durable consumers of the mesh: those of every subscriber, and one more for each
@@ -113,7 +115,7 @@ func (t *Topology) Replays(s Subscriber) (Reader, bool) {
 	if limit := dead.ConsumerLimits.MaxAckPending; limit > 0 {
 		s.MaxAckPending = min(s.MaxAckPending, limit)
 	}
-	return Reader{Subscriber: s, Durable: s.Name, Partition: 1}, ok
+	return Reader{Subscriber: s, Durable: s.Name, Partition: 1, replays: true}, ok
 }
 
 // DeliverSubject is where the server pushes the reader's events. It lies outside all streams and
@@ -147,6 +149,9 @@ func (r Reader) ConsumerConfig() jetstream.ConsumerConfig {
 		metadata = map[string]string{}
 	}
 	metadata[MetadataSubscriber] = r.Name
+	if !r.replays {
+		maps.Copy(metadata, r.settings())
+	}
 	if r.Partitions > 1 {
 		metadata[MetadataPartition] = fmt.Sprintf("%dof%d", r.Partition, r.Partitions)
 	}
