@@ -109,7 +109,7 @@ func (b *binding) fence() bool {
 func (b *binding) isFenced() bool { return context.Cause(b.fencing) == errFenced }
 
 // mayAct reports whether an attempt may begin now.
-func (b *binding) mayAct() bool { return b.shared || !b.isFenced() && b.crew.mayAct() }
+func (b *binding) mayAct() bool { return b.shared || !b.isFenced() && b.crew.isAlive() }
 
 // run serves the consumer until leave or fence was called and what is in hand came to its end.
 func (b *binding) run() {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -62,8 +63,12 @@ type Crew struct {
 	pauses    map[string]mesh.Pause
 	breakers  map[string]mesh.BreakerState
 	isCurrent bool      // what is known of the bucket is all that is in it
-	beaten    time.Time // when our last sign of life was sent that was taken
-	serverNow time.Time // the server's time of it
+	serverNow time.Time // the server's time of our last sign of life
+
+	began time.Time
+	// beaten is when our last sign of life was sent that was taken, since began; 0 before the first. Every attempt
+	// looks at it, so it needs no lock.
+	beaten atomic.Int64
 
 	changed chan struct{}
 	looks   chan struct{}
@@ -90,7 +95,7 @@ func (u *unit) key() string { return mesh.Token(u.stream) + "." + u.durable }
 func NewCrew(o CrewOptions) *Crew {
 	o.Lease = cmp.Or(o.Lease, defaultCrewLease)
 	return &Crew{
-		CrewOptions: o, id: newMemberID(), log: o.Logger.WithField("component", "crew"),
+		CrewOptions: o, id: newMemberID(), began: time.Now(), log: o.Logger.WithField("component", "crew"),
 		runners: map[string]*Runner{}, members: map[string]*member{}, claims: map[string]holding{}, units: map[string]*unit{},
 		pauses: map[string]mesh.Pause{}, breakers: map[string]mesh.BreakerState{},
 		changed: make(chan struct{}, 1), looks: make(chan struct{}, 1),

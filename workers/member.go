@@ -57,16 +57,12 @@ func (c *Crew) noteMember(id string, entry jetstream.KeyValueEntry, gone bool) {
 }
 
 // isAlive reports whether our own sign of life was taken lately enough to act on what we hold.
-func (c *Crew) isAlive() bool { return time.Since(c.beaten) < c.fenceAfter() }
+func (c *Crew) isAlive() bool {
+	beaten := time.Duration(c.beaten.Load())
+	return beaten > 0 && time.Since(c.began)-beaten < c.fenceAfter()
+}
 
 func (c *Crew) fenceAfter() time.Duration { return c.Lease * 3 / 4 }
-
-// mayAct is isAlive for who does not hold the lock.
-func (c *Crew) mayAct() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.isAlive()
-}
 
 // lives reports whether a process has given a sign of life within the lease.
 func (c *Crew) lives(id string) bool {
@@ -165,7 +161,7 @@ func (c *Crew) beatOnce(ctx context.Context, kv jetstream.KeyValue) {
 			m.heard = time.Now()
 		}
 	}
-	c.beaten = sent
+	c.beaten.Store(int64(max(sent.Sub(c.began), 1)))
 	if err == nil {
 		c.serverNow = entry.Created()
 	}
@@ -200,7 +196,7 @@ func (c *Crew) guard(ctx context.Context) {
 func (c *Crew) fenceIfSilent() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.beaten.IsZero() || c.isAlive() {
+	if c.beaten.Load() == 0 || c.isAlive() {
 		return
 	}
 	for _, u := range c.units {
