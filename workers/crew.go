@@ -51,8 +51,9 @@ const (
 // targets at once; a process that was frozen looks at that before each call.
 type Crew struct {
 	CrewOptions
-	id  string
-	log logrus.FieldLogger
+	id      string
+	machine string
+	log     logrus.FieldLogger
 
 	mu        sync.Mutex
 	kv        jetstream.KeyValue // nil until it was opened
@@ -95,7 +96,7 @@ func (u *unit) key() string { return mesh.Token(u.stream) + "." + u.durable }
 func NewCrew(o CrewOptions) *Crew {
 	o.Lease = cmp.Or(o.Lease, defaultCrewLease)
 	return &Crew{
-		CrewOptions: o, id: newMemberID(), began: time.Now(), log: o.Logger.WithField("component", "crew"),
+		CrewOptions: o, id: newMemberID(), machine: machine(), began: time.Now(), log: o.Logger.WithField("component", "crew"),
 		runners: map[string]*Runner{}, members: map[string]*member{}, claims: map[string]holding{}, units: map[string]*unit{},
 		pauses: map[string]mesh.Pause{}, breakers: map[string]mesh.BreakerState{},
 		changed: make(chan struct{}, 1), looks: make(chan struct{}, 1),
@@ -403,6 +404,7 @@ func (c *Crew) drop(u *unit) {
 func (c *Crew) serve(r *Runner, u *unit) {
 	b := newBinding(c, r, u)
 	u.binding = b
+	c.divide()
 	c.serving.Go(func() {
 		b.run()
 		c.left(u, b)

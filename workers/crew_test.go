@@ -2,6 +2,8 @@ package workers
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -22,6 +24,9 @@ func crewWith(members map[string]*member) *Crew {
 
 func TestWhoLives(t *testing.T) {
 	now := time.Now()
+	over := exec.Command(os.Args[0], "-test.run", "^$")
+	require.NoError(t, over.Run())
+	here := machine()
 	for name, c := range map[string]struct {
 		m     member
 		hosts bool
@@ -35,6 +40,12 @@ func TestWhoLives(t *testing.T) {
 		"an old sign of life, and no newer since": {member{heard: now.Add(-3 * time.Second), at: now.Add(-time.Hour)}, false, false},
 		"hosted the server that we host now":      {member{memberState: memberState{Hosts: true}, heard: now, at: now}, true, false},
 		"hosts the server that we use":            {member{memberState: memberState{Hosts: true}, heard: now, at: now}, false, true},
+		"of this machine, and its process is no more": {
+			member{memberState: memberState{Machine: here, PID: over.ProcessState.Pid()}, heard: now, at: now}, false, here == ""},
+		"of this machine, and its process is there": {
+			member{memberState: memberState{Machine: here, PID: os.Getppid()}, heard: now, at: now}, false, true},
+		"of another machine, whatever its process id": {
+			member{memberState: memberState{Machine: "another", PID: over.ProcessState.Pid()}, heard: now, at: now}, false, true},
 	} {
 		crew := crewWith(map[string]*member{"other": &c.m})
 		crew.Hosts = c.hosts

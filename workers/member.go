@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"hash/fnv"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ type memberState struct {
 	Hosts       bool     `json:"hosts,omitempty"`
 	// Leaves is true for the last one.
 	Leaves bool `json:"leaves,omitempty"`
+	// Machine and PID tell who shares them that the process is gone, as after a kill -9. See machine.
+	Machine string `json:"machine,omitempty"`
+	PID     int    `json:"pid,omitempty"`
 }
 
 // longGone is how old, by the server's clock, a sign of life is that says that its process is gone: it
@@ -74,6 +78,8 @@ func (c *Crew) lives(id string) bool {
 		return false
 	case m.Hosts && c.Hosts:
 		return false // one process at a time hosts the server, and that is this one
+	case m.Machine != "" && m.Machine == c.machine && m.PID != os.Getpid() && isGone(m.PID):
+		return false
 	}
 	silent := time.Since(m.heard)
 	if c.serverNow.Sub(m.at) > longGone {
@@ -171,7 +177,7 @@ func (c *Crew) beatOnce(ctx context.Context, kv jetstream.KeyValue) {
 func (c *Crew) signOfLife() memberState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := memberState{Hosts: c.Hosts, Subscribers: []string{}}
+	s := memberState{Hosts: c.Hosts, Subscribers: []string{}, Machine: c.machine, PID: os.Getpid()}
 	for name := range c.runners {
 		s.Subscribers = append(s.Subscribers, name)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -20,8 +21,8 @@ import (
 	"github.com/genmesh/genmesh/workers"
 )
 
-// shortLease makes a dead worker's consumers go to others within a second.
-const shortLease = 900 * time.Millisecond
+// shortLease makes a dead worker's consumers go to others soon, and is long enough for a busy machine.
+const shortLease = 1500 * time.Millisecond
 
 // worker is a worker process, as far as the server and the others can tell: it has a connection and a
 // lease of its own, and it can die without a word.
@@ -39,7 +40,9 @@ func (m *mill) hire(h workers.HandlerFunc) *worker {
 	w := &worker{m: m, conn: m.server.Connect()}
 	js, err := mesh.JetStream(w.conn)
 	require.NoError(m.t, err)
-	w.crew = workers.NewCrew(workers.CrewOptions{JetStream: js, Lease: shortLease, Logger: meshtest.Quiet()})
+	log := logrus.New()
+	log.SetOutput(m.t.Output())
+	w.crew = workers.NewCrew(workers.CrewOptions{JetStream: js, Lease: m.lease, Logger: log})
 	runner := workers.NewRunner(workers.Options{
 		JetStream: js, Subscriber: m.topology.Subscribers[0], ReplayStream: m.letters.Stream(), DeadLetters: m.letters, Crew: w.crew,
 		Handler: workers.HandlerFunc(func(ctx context.Context, e mesh.Event) error {
@@ -136,6 +139,7 @@ func TestOrderHoldsOverProcessesThatDie(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMill(t, quick+","+layout)
+			m.lease = shortLease
 			d := newDiary()
 			handler := func(ctx context.Context, e mesh.Event) error {
 				select {
@@ -248,6 +252,7 @@ func (m *mill) settledAll() {
 // A process that is frozen and wakes up finds that its consumers are another's: it calls nobody.
 func TestProcessThatLosesItsLeaseStopsAtOnce(t *testing.T) {
 	m := newMill(t, quick)
+	m.lease = shortLease
 	started, ended := make(chan struct{}), make(chan error, 1)
 	var once sync.Once
 	w := m.hire(func(ctx context.Context, _ mesh.Event) error {

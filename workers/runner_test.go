@@ -46,6 +46,7 @@ type mill struct {
 	js       jetstream.JetStream
 	topology *mesh.Topology
 	letters  *mesh.DeadLetters
+	lease    time.Duration // of the workers that are hired; 0 is the default
 }
 
 func newMill(t *testing.T, crm string) *mill {

@@ -124,7 +124,7 @@ func (t *turnstile) admit(leaving context.Context, own *rate.Limiter) (probes, o
 	}
 	t.renewRate(time.Now())
 	for _, limiter := range [...]*rate.Limiter{own, t.limiter} {
-		if limiter != nil && limiter.Limit() != rate.Inf && limiter.Wait(leaving) != nil {
+		if limiter != nil && !t.awaitToken(leaving, limiter) {
 			return false, false
 		}
 	}
@@ -132,6 +132,28 @@ func (t *turnstile) admit(leaving context.Context, own *rate.Limiter) (probes, o
 		return false, false
 	}
 	return t.breaker.admit(time.Now())
+}
+
+// longestToken is how far ahead a token is waited for. A limiter that is asked to wait for longer would not
+// notice that its limit was raised meanwhile: so it is asked again.
+const longestToken = 100 * time.Millisecond
+
+// awaitToken waits until the limiter lets an attempt through; false means that leaving has ended first.
+func (t *turnstile) awaitToken(leaving context.Context, limiter *rate.Limiter) bool {
+	for limiter.Limit() != rate.Inf {
+		now := time.Now()
+		token := limiter.ReserveN(now, 1)
+		delay := token.DelayFrom(now)
+		if token.OK() && delay <= longestToken {
+			return delay == 0 || sleep(leaving, delay)
+		}
+		token.CancelAt(now)
+		if !sleep(leaving, longestToken) {
+			return false
+		}
+		t.renewRate(time.Now())
+	}
+	return true
 }
 
 // leave gives the slot back.
@@ -176,7 +198,7 @@ func (t *turnstile) pause(p mesh.Pause) {
 func (t *turnstile) share(portion float64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if portion != t.portion {
+	if portion > 0 && portion != t.portion { // without any there is nothing to pace
 		t.portion = portion
 		t.setRate(time.Now())
 	}
