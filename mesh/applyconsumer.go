@@ -16,8 +16,8 @@ func (a *applier) consumerStep(ctx context.Context, s Step) error {
 	switch s.Action {
 	case Create:
 		err := a.createConsumer(ctx, stream, s, *s.consumer)
-		if err == nil && s.resumes {
-			err = a.forget(ctx, stream, name)
+		if err == nil && s.forgets != "" {
+			err = a.forget(ctx, stream, s.forgets)
 		}
 		return err
 	case Update:
@@ -64,7 +64,10 @@ func (a *applier) updateConsumer(ctx context.Context, stream string, s Step) err
 func (a *applier) replaceConsumer(ctx context.Context, stream string, s Step, info *jetstream.ConsumerInfo) error {
 	config := *s.consumer
 	if info != nil {
-		reached := Skip{info.AckFloor.Stream}
+		reached := Skip{{info.AckFloor.Stream}}
+		if served, ok := ServedBy(info.Config); ok {
+			reached = reached.and(served.Skip)
+		}
 		goOn(&config, reached)
 		if err := a.remember(ctx, stream, config.Durable, reached); err != nil {
 			return err

@@ -33,9 +33,12 @@ type Step struct {
 	created time.Time
 	// needs is a stream whose replacement makes the step necessary, or "".
 	needs string
-	// resumes says that the consumer goes on where one was that is being replaced.
-	resumes bool
-	// switched are the consumers that a switch puts others in the place of, wanted those.
+	// forgets is under which name the stream remembers where the consumer goes on, if it does and this is the
+	// last step that needs it.
+	forgets string
+	// switched are the consumers that a switch puts others in the place of, wanted those. note is what one that
+	// was cut short left.
+	note     Skip
 	switched []*jetstream.ConsumerInfo
 	wanted   []jetstream.ConsumerConfig
 	// replicas says how many servers must agree, and so whether a create may have to wait.

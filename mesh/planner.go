@@ -132,9 +132,16 @@ func (p *planner) subscriber(s Stream, wanted []Reader, current map[string]*jets
 		}
 		return
 	}
+	resumes := -1
 	for _, r := range wanted {
+		if current[r.Durable] == nil && !replaced && len(p.noted(s.Name, r.Name)) > 0 {
+			resumes = len(p.consumerSteps)
+		}
 		p.consumer(s, r, current[r.Durable], replaced)
 		delete(current, r.Durable)
+	}
+	if resumes >= 0 {
+		p.consumerSteps[resumes].forgets = wanted[0].Name
 	}
 }
 
@@ -164,9 +171,11 @@ func (p *planner) consumer(s Stream, r Reader, info *jetstream.ConsumerInfo, rep
 	wanted := markedConfig(r)
 	step := Step{Action: Create, Kind: KindConsumer, Name: s.Name + "/" + r.Durable, consumer: &wanted, replicas: s.Replicas}
 	if info == nil || replaced {
-		if skip := p.resumeAt(s.Name, r); len(skip) > 0 && !replaced {
+		if skip := p.noted(s.Name, r.Durable); len(skip) > 0 && !replaced {
 			goOn(&wanted, skip)
-			step.resumes = true
+			step.forgets = r.Durable
+		} else if skip := p.noted(s.Name, r.Name); len(skip) > 0 && !replaced {
+			goOn(&wanted, skip)
 		}
 		step.Changes = setByCreate(reflect.ValueOf(wanted), wanted.Metadata, []string{"deliver_policy"})
 		if replaced {
@@ -201,28 +210,25 @@ func markedConfig(r Reader) jetstream.ConsumerConfig {
 	return wanted
 }
 
-// resumeAt is where a consumer goes on whose like was deleted and not made anew, or nil. It is noted
-// by the consumer's name, or by the subscriber's where all of its consumers were replaced.
-func (p *planner) resumeAt(stream string, r Reader) Skip {
+// noted is where a consumer goes on whose like was deleted and not made anew, or nil. It is noted by the
+// consumer's name, or by the subscriber's where all of its consumers were replaced.
+func (p *planner) noted(stream, name string) Skip {
 	info := p.streams[stream]
 	if info == nil {
 		return nil
 	}
-	for _, name := range []string{r.Durable, r.Name} {
-		if skip, err := parseSkip(info.Config.Metadata[metadataResume+name]); err == nil && len(skip) > 0 {
-			return skip
-		}
+	skip, err := parseSkip(info.Config.Metadata[metadataResume+name])
+	if err != nil {
+		return nil
 	}
-	return nil
+	return skip
 }
 
 // goOn makes a new consumer begin where others were.
 func goOn(config *jetstream.ConsumerConfig, skip Skip) {
 	config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
 	config.OptStartSeq, config.OptStartTime = skip.start(), nil
-	if len(skip) > 1 {
-		config.Metadata[MetadataSkip] = skip.String()
-	}
+	config.Metadata[MetadataSkip] = skip.String()
 }
 
 // immutableChanges are the changes that a consumer can't live through: the server refuses

@@ -210,41 +210,79 @@ func ServedBy(config jetstream.ConsumerConfig) (Served, bool) {
 	return s, ok && err == nil && err2 == nil
 }
 
-// Skip says what the consumers before a new one have delivered: each of them up to a stream
-// sequence, and in the order of their partitions. It is written "1200", or "1200,1300" for two.
-type Skip []uint64
+// Skip says what the consumers before a new one have delivered: for each time that consumers were
+// followed by others, each of them up to a stream sequence, in the order of their partitions. It is written "1200", "1200,1300" for
+// two, and with ";" between where others had followed others and not passed all of it.
+type Skip [][]uint64
 
 func (s Skip) String() string {
-	texts := make([]string, len(s))
-	for i, sequence := range s {
-		texts[i] = strconv.FormatUint(sequence, 10)
+	layers := make([]string, len(s))
+	for i, layer := range s {
+		texts := make([]string, len(layer))
+		for j, sequence := range layer {
+			texts[j] = strconv.FormatUint(sequence, 10)
+		}
+		layers[i] = strings.Join(texts, ",")
 	}
-	return strings.Join(texts, ",")
+	return strings.Join(layers, ";")
 }
+
+// maxSkips bounds how many times are remembered; more would need as many switches within what is
+// under way.
+const maxSkips = 16
 
 func parseSkip(text string) (Skip, error) {
 	if text == "" {
 		return nil, nil
 	}
 	var s Skip
-	for part := range strings.SplitSeq(text, ",") {
-		sequence, err := strconv.ParseUint(part, 10, 64)
-		if err != nil || len(s) == Partitions {
-			return nil, fmt.Errorf("%q is not where consumers were", text)
+	for part := range strings.SplitSeq(text, ";") {
+		var layer []uint64
+		for number := range strings.SplitSeq(part, ",") {
+			sequence, err := strconv.ParseUint(number, 10, 64)
+			if err != nil || len(layer) == Partitions || len(s) == maxSkips {
+				return nil, fmt.Errorf("%q is not where consumers were", text)
+			}
+			layer = append(layer, sequence)
 		}
-		s = append(s, sequence)
+		s = append(s, layer)
 	}
 	return s, nil
 }
 
 // Has reports whether an event was delivered by one of the consumers before.
 func (s Skip) Has(subject string, sequence uint64) bool {
-	if len(s) == 1 {
-		return sequence <= s[0]
+	for _, layer := range s {
+		if len(layer) == 1 && sequence <= layer[0] {
+			return true
+		}
+		if partition, ok := SubjectPartition(subject); ok && sequence <= layer[partition%len(layer)] {
+			return true
+		}
 	}
-	partition, ok := SubjectPartition(subject)
-	return ok && len(s) > 0 && sequence <= s[partition%len(s)]
+	return false
 }
 
-// start is the first sequence that one of them has not delivered.
-func (s Skip) start() uint64 { return slices.Min(s) + 1 }
+// start is the first sequence that one of them may not have delivered.
+func (s Skip) start() uint64 {
+	last := uint64(0)
+	for _, layer := range s {
+		last = max(last, slices.Min(layer))
+	}
+	return last + 1
+}
+
+// and is what s says and what others say, without what tells nothing behind the start.
+func (s Skip) and(others ...Skip) Skip {
+	all := slices.Concat(append([]Skip{s}, others...)...)
+	start := all.start()
+	var kept Skip
+	for _, layer := range all {
+		same := func(other []uint64) bool { return slices.Equal(other, layer) }
+		if slices.Max(layer) >= start && !slices.ContainsFunc(kept, same) && len(kept) < maxSkips-1 {
+			kept = append(kept, layer)
+		}
+	}
+	// One that says where to begin, and all before that is done.
+	return append(Skip{{start - 1}}, kept...)
+}

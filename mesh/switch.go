@@ -52,7 +52,8 @@ func (p *planner) switchStep(s Stream, wanted []Reader, before []*jetstream.Cons
 		names = append(names, r.Durable)
 	}
 	step.Changes[0].To = strings.Join(names, ", ")
-	if !complete(before) {
+	step.note = p.noted(s.Name, wanted[0].Name)
+	if !complete(before) && len(step.note) == 0 {
 		step.Loses = "where the missing ones of the consumers " + consumerNames(before) + " were: their events are delivered again"
 	}
 	return step
@@ -98,7 +99,7 @@ func (e *UndrainedError) Error() string {
 // switchConsumers drains the consumers that a subscriber has and puts the wanted ones in their place.
 // When it is cut short, the next plan goes on where it was.
 func (a *applier) switchConsumers(ctx context.Context, stream, subscriber string, s Step) error {
-	reached, pauses, err := a.drainAll(ctx, stream, subscriber, s.switched)
+	reached, pauses, err := a.drainAll(ctx, stream, subscriber, s.switched, s.note)
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ const (
 )
 
 // drainAll drains consumers and tells up to where each has delivered, and until when an operator paused them.
-func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos []*jetstream.ConsumerInfo) (Skip, *time.Time, error) {
+func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos []*jetstream.ConsumerInfo, note Skip) (Skip, *time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, drainPatience)
 	defer cancel()
 	for _, info := range infos {
@@ -143,11 +144,17 @@ func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos
 			return nil, nil, err
 		}
 	}
-	var reached Skip
+	var reached []uint64
+	var before []Skip // of the consumers themselves
 	var pauses *time.Time
 	for _, info := range infos {
 		d := drain{js: a.js, stream: stream, name: info.Name, created: info.Created, subscriber: subscriber}
-		if until := info.Config.PauseUntil; until != nil && until.After(time.Now()) {
+		now, err := d.info(ctx)
+		if err != nil {
+			return nil, nil, fmt.Errorf("drain consumer %s: %w", info.Name, err)
+		}
+		// A shorter one is that of a drain that was cut short, or as good as over.
+		if until := now.Config.PauseUntil; now.Paused && until != nil && until.After(time.Now().Add(drainPause)) {
 			d.paused, pauses = true, until
 		}
 		at, err := d.run(ctx)
@@ -155,8 +162,28 @@ func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos
 			return nil, nil, err
 		}
 		reached = append(reached, at)
+		if served, ok := ServedBy(info.Config); ok {
+			before = append(before, served.Skip)
+		}
 	}
-	return reached, pauses, nil
+	return Skip{passed(infos, reached)}.and(append(before, note)...), pauses, nil
+}
+
+// passed is up to where the events were delivered, by the partitions of the consumers; where some of those
+// are gone by each partition that there is: what the others did the note of the switch that was cut short tells.
+func passed(infos []*jetstream.ConsumerInfo, reached []uint64) []uint64 {
+	if complete(infos) {
+		return reached
+	}
+	all := make([]uint64, Partitions)
+	for p := range all {
+		for i, info := range infos {
+			if served, _ := ServedBy(info.Config); p%served.Of == served.Partition-1 {
+				all[p] = max(all[p], reached[i])
+			}
+		}
+	}
+	return all
 }
 
 // throttle keeps a consumer from delivering anything new while something is in hand: with
@@ -219,7 +246,7 @@ func (d *drain) step(ctx context.Context, info *jetstream.ConsumerInfo) (bool, e
 	case d.paused && info.NumAckPending > 0:
 		return false, &UndrainedError{Subscriber: d.subscriber, Events: info.NumAckPending, Paused: true}
 	case d.paused || d.ours:
-		if info.NumAckPending == 0 {
+		if info.NumAckPending == 0 && info.Paused { // in a cluster the answer comes before the pause
 			return true, nil
 		}
 		if time.Since(d.since) > drainTry {

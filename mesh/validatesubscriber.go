@@ -43,6 +43,7 @@ func (c *checker) subscriber(at string, s *Subscriber) {
 		c.readable(at, s, stream)
 		c.filters(at, s, stream)
 		c.partitions(at, s)
+		c.loops(at, s, stream)
 	}
 }
 
@@ -250,6 +251,18 @@ func (c *checker) target(at string, t *Target) {
 	}
 }
 
+// loops finds a subscriber whose events come back to it: a NATS target in its own stream.
+func (c *checker) loops(at string, s *Subscriber, stream *Stream) {
+	if s.Target == nil {
+		return
+	}
+	subject, isNATS := strings.CutPrefix(s.Target.URL, "nats:")
+	if isNATS && overlapping(subject, stream.Config().Subjects) != "" && s.Matches(subject) {
+		c.wrong(at+".target.url", "publish to another stream's subject, or filter it out",
+			"%s takes %s, and the subscriber would get each event again, for ever", s.Stream, subject)
+	}
+}
+
 const (
 	leastFlush   = 100 * time.Millisecond
 	maxFlushSize = 1_000_000
@@ -338,17 +351,37 @@ func (c *checker) targetParts(at string, t *Target, u *url.URL) {
 	if strings.Contains(t.URL, "#") {
 		c.wrong(at, "remove it", "a fragment is never sent")
 	}
-	if password, ok := u.User.Password(); ok && password != "" && !t.hides(password) {
-		c.wrong(at, `write "https://user:${CRM_PASSWORD}@host/", or refer to the whole URL with ${CRM_URL}`,
+	if password, ok := u.User.Password(); ok && password != "" && !t.hidesPassword() {
+		c.wrong(at, fmt.Sprintf(`write "%s://user:${PASSWORD}@host/", or refer to the whole URL with ${TARGET_URL}`, u.Scheme),
 			"a password is never written in this file, only a reference to it")
 	}
 }
 
-// hides reports whether a part of the URL came from the environment alone. The password may
-// stand escaped in the file.
-func (t *Target) hides(part string) bool {
-	plain, err := url.PathUnescape(t.written)
-	return err == nil && !strings.Contains(plain, part) && !strings.Contains(t.written, part)
+// hidesPassword reports whether the password of the URL came from the environment alone, as far as the
+// URL that was written tells: its own password is a reference, or it is one as a whole.
+func (t *Target) hidesPassword() bool {
+	authority := t.written
+	if _, rest, found := strings.Cut(t.written, "://"); found {
+		authority = rest
+	}
+	login, _, found := cutLast(authority, "@")
+	if !found {
+		return strings.Contains(t.written, "${")
+	}
+	_, password, found := strings.Cut(login, ":")
+	if !found {
+		return strings.Contains(login, "${")
+	}
+	_, fallback, _ := strings.Cut(password, ":-")
+	return strings.HasPrefix(password, "${") && strings.HasSuffix(password, "}") && (fallback == "" || fallback == "}")
+}
+
+func cutLast(s, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(s, separator)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(separator):], true
 }
 
 // Display is the URL for logs: without user, password, query and fragment, and without its path

@@ -74,12 +74,15 @@ func (c *Crew) claim(ctx context.Context, u *unit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u.claiming = false
+	if u.gone {
+		defer c.forgetUnit(u)
+	}
 	r := c.runners[u.served.Subscriber]
 	switch {
 	case err != nil:
 		c.log.WithError(err).WithField("consumer", u.durable).Debug("the consumer could not be claimed")
 	case !taken:
-	case r == nil || c.units[u.key()] != u || ctx.Err() != nil || !c.isAlive():
+	case r == nil || u.gone || ctx.Err() != nil || !c.isAlive():
 		c.serving.Go(func() { c.release(u) })
 	default:
 		c.serve(r, u)
@@ -112,7 +115,7 @@ func (c *Crew) setOwner(ctx context.Context, key, owner string) (bool, error) {
 	revision, err := kv.Update(ctx, claimKeys+key, raw, known.revision)
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
-		return false, nil
+		return false, c.rereadClaim(ctx, kv, key)
 	}
 	if err != nil {
 		return false, err
@@ -123,4 +126,31 @@ func (c *Crew) setOwner(ctx context.Context, key, owner string) (bool, error) {
 		c.claims[key] = holding{owner, revision}
 	}
 	return true, nil
+}
+
+// rereadClaim takes in what the bucket says of a claim, whatever was known of it: the bucket may have been
+// purged, of which no watch tells.
+func (c *Crew) rereadClaim(ctx context.Context, kv jetstream.KeyValue, key string) error {
+	entry, err := kv.Get(ctx, claimKeys+key)
+	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.claims, key)
+	if err == nil {
+		c.noteClaim(key, entry, false)
+	}
+	return nil
+}
+
+// purgeClaim takes the claim of a consumer that is no more out of the bucket, which would fill with those
+// of replays.
+func (c *Crew) purgeClaim(ctx context.Context, key string) {
+	c.mu.Lock()
+	delete(c.claims, key)
+	c.mu.Unlock()
+	if err := c.purge(ctx, claimKeys+key); err != nil {
+		c.log.WithError(err).WithField("claim", key).Debug("a claim that is no more stays in the state bucket")
+	}
 }

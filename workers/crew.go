@@ -65,10 +65,13 @@ type Crew struct {
 	breakers  map[string]mesh.BreakerState
 	isCurrent bool      // what is known of the bucket is all that is in it
 	serverNow time.Time // the server's time of our last sign of life
+	revision  uint64    // of our newest sign of life that was taken
+	sent      time.Time // when that was sent
+	watched   time.Time // when the watch began
 
 	began time.Time
-	// beaten is when our last sign of life was sent that was taken, since began; 0 before the first. Every attempt
-	// looks at it, so it needs no lock.
+	// beaten is when our last sign of life was sent that came back through the watch, since began; 0 before the
+	// first. Every attempt looks at it, so it needs no lock.
 	beaten atomic.Int64
 
 	changed chan struct{}
@@ -83,6 +86,7 @@ type unit struct {
 	created         time.Time
 	binding         *binding // nil if it is not served here
 	claiming        bool
+	gone            bool // the server has it no more; forgotten once it is not served here
 	// free is since when nobody serves it, as far as we know.
 	free time.Time
 	// kept is until when it stays here although another process should serve it, which did not.
@@ -127,7 +131,7 @@ func (c *Crew) Run(ctx context.Context) error {
 			c.log.WithError(err).Warn("who serves what can't be settled with the other processes; trying again until it can")
 			last = err.Error()
 		}
-		sleep(ctx, crewRetry)
+		sleep(ctx, min(crewRetry, c.Lease/12))
 	}
 	c.serving.Wait()
 	c.resign()
@@ -152,12 +156,13 @@ func (c *Crew) take(ctx context.Context) error {
 	}
 	defer watcher.Stop() //nolint:errcheck // the server forgets it anyway
 	c.mu.Lock()
-	c.kv, c.isCurrent = kv, false
+	c.kv, c.isCurrent, c.watched = kv, false, time.Now()
+	c.claims = map[string]holding{} // the bucket may be another one
 	c.mu.Unlock()
 	var beating sync.WaitGroup
 	defer beating.Wait()
 	defer cancel()
-	beating.Go(func() { c.beat(ctx, kv) })
+	beating.Go(func() { c.beat(ctx, kv, cancel) })
 	settle := time.NewTicker(c.Lease / 12)
 	defer settle.Stop()
 	for {
@@ -293,7 +298,10 @@ func (c *Crew) listed(stream string, found []*unit) {
 	for key, u := range c.units {
 		if now := is[key]; u.stream == stream && (now == nil || !now.created.Equal(u.created)) {
 			c.drop(u)
-			delete(c.units, key)
+			u.gone = true
+			if u.binding == nil && !u.claiming {
+				delete(c.units, key)
+			}
 		}
 	}
 	for key, u := range is {
@@ -309,12 +317,20 @@ func (c *Crew) listed(stream string, found []*unit) {
 	}
 }
 
+// forgetUnit forgets a consumer that is no more; one that was made anew under its name is looked for at once.
+// The caller holds the lock.
+func (c *Crew) forgetUnit(u *unit) {
+	if c.units[u.key()] == u {
+		delete(c.units, u.key())
+	}
+	signal(c.looks)
+}
+
 // attach adds a runner, whose consumers are served from now on.
 func (c *Crew) attach(r *Runner) {
 	c.mu.Lock()
 	c.runners[r.Subscriber.Name] = r
 	r.turnstile.pause(c.pauses[r.Subscriber.Name])
-	r.turnstile.breaker.restore(c.breakers[r.Subscriber.Name])
 	c.mu.Unlock()
 	signal(c.looks)
 }
@@ -405,6 +421,8 @@ func (c *Crew) serve(r *Runner, u *unit) {
 	b := newBinding(c, r, u)
 	u.binding = b
 	c.divide()
+	// Whoever served the consumer before may have left it with an open breaker.
+	r.turnstile.breaker.restore(c.breakers[r.Subscriber.Name])
 	c.serving.Go(func() {
 		b.run()
 		c.left(u, b)
@@ -413,12 +431,21 @@ func (c *Crew) serve(r *Runner, u *unit) {
 
 // left notes that a consumer is no longer served here.
 func (c *Crew) left(u *unit, b *binding) {
+	if c.isLast(b) {
+		b.r.idle()
+	}
 	if !u.served.Shared && !b.isFenced() {
 		c.release(u)
 	}
 	c.mu.Lock()
 	u.binding, u.free = nil, time.Now()
+	if u.gone {
+		c.forgetUnit(u)
+	}
 	c.mu.Unlock()
+	if u.gone && u.served.Replay != nil {
+		c.purgeClaim(context.Background(), u.key())
+	}
 	b.r.forgetLag(b)
 	close(b.ended)
 	c.wake()
@@ -426,6 +453,18 @@ func (c *Crew) left(u *unit, b *binding) {
 
 // replayShare is the part of its subscriber's rate that a process has that serves only replays.
 const replayShare = 0.1
+
+// isLast reports whether nothing else of the binding's subscriber is served here.
+func (c *Crew) isLast(b *binding) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, u := range c.units {
+		if u.binding != nil && u.binding != b && u.binding.r == b.r {
+			return false
+		}
+	}
+	return true
+}
 
 // divide tells each runner which share of its subscriber's rate is its own.
 func (c *Crew) divide() {

@@ -48,10 +48,11 @@ func TestWhoLives(t *testing.T) {
 			member{memberState: memberState{Machine: "another", PID: over.ProcessState.Pid()}, heard: now, at: now}, false, true},
 	} {
 		crew := crewWith(map[string]*member{"other": &c.m})
+		crew.members[crew.id] = &member{heard: now, at: now}
 		crew.Hosts = c.hosts
 		assert.Equal(t, c.lives, crew.lives("other"), name)
 	}
-	crew := crewWith(nil)
+	crew := crewWith(map[string]*member{})
 	assert.True(t, crew.lives(crew.id))
 	assert.False(t, crew.lives("nobody"))
 }
@@ -116,6 +117,7 @@ func TestProcessesThatAreLongGoneLeaveTheBucket(t *testing.T) {
 		"gone": {heard: now.Add(-time.Hour), at: now.Add(-time.Hour)},
 		"here": {heard: now, at: now},
 	})
+	c.members[c.id] = &member{heard: now, at: now}
 	c.JetStream = js
 	c.forgetOne(t.Context())
 	c.forgetOne(t.Context())

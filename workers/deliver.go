@@ -62,6 +62,9 @@ func (r *Runner) try(d *delivery, event mesh.Event) (time.Duration, bool) {
 		err := r.attempt(d, event)
 		if err != nil && (d.b.working.Err() != nil || errors.Is(err, errLeaseLost)) {
 			r.turnstile.breaker.gaveUp(probes)
+			if errors.Is(err, errLeaseLost) {
+				d.b.fence() // what is behind it must not overtake
+			}
 			return r.back(d, 0)
 		}
 		switch fate, after := FateOf(err); fate {
@@ -108,7 +111,8 @@ func (r *Runner) back(d *delivery, delay time.Duration) (time.Duration, bool) {
 // turn waits until the event may be tried; false means that its consumer is left.
 func (r *Runner) turn(d *delivery) (probes, ok bool) {
 	began := time.Now()
-	probes, ok = r.turnstile.enter(d.b.leaving, d.b.starting, d.b.history != nil, d.b.limiter)
+	at := turn{age: d.event.Sequence, replay: d.b.history != nil, rate: d.b.limiter}
+	probes, ok = r.turnstile.enter(d.b.leaving, d.b.starting, at)
 	d.waited += time.Since(began)
 	if ok && !d.b.mayAct() { // this process may have been frozen while it waited
 		r.turnstile.leave(d.b.history != nil)
@@ -159,7 +163,7 @@ func (r *Runner) isLastDelivery(d *delivery) bool {
 // shut makes the whole subscriber wait, because its target asked for air.
 func (r *Runner) shut(after time.Duration, err error) {
 	if waits, news := r.turnstile.asksForAir(after); news {
-		r.log.WithError(err).WithField("wait", waits.String()).Warn("the target asks for air; the subscriber waits")
+		r.log.WithError(err).WithField("wait", waits.String()).Warn("the subscriber waits: its target asks for air, or can't be used")
 	}
 }
 

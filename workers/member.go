@@ -58,7 +58,14 @@ func (c *Crew) noteMember(id string, entry jetstream.KeyValueEntry, gone bool) {
 	}
 	m.memberState = parsedState[memberState](entry, false)
 	m.revision, m.heard, m.at = entry.Revision(), now, entry.Created()
+	if id == c.id && m.revision >= c.revision {
+		c.heardOurselves()
+	}
 }
+
+// heardOurselves: the watch brought our last sign of life, and so every claim before that. That the server
+// took it would not do: a watch can be deaf for long after the server came back, and who hears no claims must not act.
+func (c *Crew) heardOurselves() { c.beaten.Store(int64(max(c.sent.Sub(c.began), 1))) }
 
 // isAlive reports whether our own sign of life was taken lately enough to act on what we hold.
 func (c *Crew) isAlive() bool {
@@ -81,7 +88,12 @@ func (c *Crew) lives(id string) bool {
 	case m.Machine != "" && m.Machine == c.machine && m.PID != os.Getpid() && isGone(m.PID):
 		return false
 	}
-	silent := time.Since(m.heard)
+	// What the watch brought of ourselves meanwhile tells that it would have brought the other's word, too.
+	own := c.members[c.id]
+	if own == nil {
+		return true
+	}
+	silent := own.heard.Sub(m.heard)
 	if c.serverNow.Sub(m.at) > longGone {
 		return silent < c.Lease/3
 	}
@@ -132,11 +144,14 @@ func (c *Crew) preferred(u *unit) string {
 }
 
 // beat gives signs of life until ctx ends.
-func (c *Crew) beat(ctx context.Context, kv jetstream.KeyValue) {
+func (c *Crew) beat(ctx context.Context, kv jetstream.KeyValue, again func()) {
 	ticker := time.NewTicker(c.Lease / 6)
 	defer ticker.Stop()
 	for {
-		c.beatOnce(ctx, kv)
+		if !c.beatOnce(ctx, kv) {
+			again()
+			return
+		}
 		c.forgetOne(ctx)
 		select {
 		case <-ctx.Done():
@@ -146,17 +161,20 @@ func (c *Crew) beat(ctx context.Context, kv jetstream.KeyValue) {
 	}
 }
 
-func (c *Crew) beatOnce(ctx context.Context, kv jetstream.KeyValue) {
+// beatOnce reports false if the watch has to begin again: the bucket was made anew, so that its revisions count
+// from one again, or the watch is deaf.
+func (c *Crew) beatOnce(ctx context.Context, kv jetstream.KeyValue) bool {
 	raw, err := json.Marshal(c.signOfLife())
 	if err != nil {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Lease/2)
 	defer cancel()
 	sent := time.Now()
-	if _, err := kv.Put(ctx, memberKeys+c.id, raw); err != nil {
+	revision, err := kv.Put(ctx, memberKeys+c.id, raw)
+	if err != nil {
 		c.log.WithError(err).Debug("a sign of life was not taken")
-		return
+		return true
 	}
 	entry, err := kv.Get(ctx, memberKeys+c.id)
 	c.mu.Lock()
@@ -167,11 +185,20 @@ func (c *Crew) beatOnce(ctx context.Context, kv jetstream.KeyValue) {
 			m.heard = time.Now()
 		}
 	}
-	c.beaten.Store(int64(max(sent.Sub(c.began), 1)))
+	remade := revision < c.revision
+	c.revision, c.sent = revision, sent
+	if own := c.members[c.id]; own != nil && own.revision >= revision { // the watch was faster
+		c.heardOurselves()
+	}
+	if heard := c.began.Add(time.Duration(c.beaten.Load())); remade ||
+		sent.Sub(heard) > c.Lease/2 && sent.Sub(c.watched) > c.Lease/2 {
+		return false
+	}
 	if err == nil {
 		c.serverNow = entry.Created()
 	}
 	c.wake()
+	return true
 }
 
 func (c *Crew) signOfLife() memberState {
@@ -207,7 +234,7 @@ func (c *Crew) fenceIfSilent() {
 	}
 	for _, u := range c.units {
 		if u.binding != nil && !u.served.Shared && u.binding.fence() {
-			c.log.WithField("consumer", u.durable).Warn("the state bucket is out of reach; the consumer may be another process' by now and is let go")
+			c.log.WithField("consumer", u.durable).Warn("no sign of life was taken for too long, because NATS is slow or out of reach or this process stood still; the consumer may be another process' by now and is let go")
 		}
 	}
 }
@@ -250,11 +277,18 @@ func (c *Crew) forgetOne(ctx context.Context) {
 	if gone == "" {
 		return
 	}
-	stream, err := c.JetStream.Stream(ctx, "KV_"+mesh.StateBucket)
-	if err == nil {
-		err = stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+mesh.StateBucket+"."+memberKeys+gone))
-	}
-	if err != nil {
+	if err := c.purge(ctx, memberKeys+gone); err != nil {
 		c.log.WithError(err).WithField("process", gone).Debug("a process that is long gone stays in the state bucket")
 	}
+}
+
+// purge takes a key out of the bucket without a trace.
+func (c *Crew) purge(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	stream, err := c.JetStream.Stream(ctx, "KV_"+mesh.StateBucket)
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+mesh.StateBucket+"."+key))
 }

@@ -71,10 +71,12 @@ func (r *Recording) Run(ctx context.Context) error {
 		case <-ticker.C:
 		case <-r.full:
 		case <-ctx.Done():
-			r.store(context.WithoutCancel(ctx))
+			if err := r.store(context.WithoutCancel(ctx)); err != nil {
+				r.log.WithError(err).Warn("how the last deliveries ended is not recorded")
+			}
 			return nil
 		}
-		err := r.store(ctx)
+		err := r.store(context.WithoutCancel(ctx)) // it is bounded by itself
 		if err != nil && !failing {
 			r.log.WithError(err).Warn("how deliveries end is not recorded for now; they go on")
 		}

@@ -131,6 +131,17 @@ func (r *Runner) streams() []string {
 	return []string{r.Subscriber.Stream, r.ReplayStream}
 }
 
+// Idler is a Handler that may hold what another process needs to serve the subscriber, such as the lock of
+// a file. Idle is called when nothing of the subscriber is served by this process any more, before
+// another one takes over; the next Handle is served again.
+type Idler interface{ Idle() }
+
+func (r *Runner) idle() {
+	if h, ok := r.Handler.(Idler); ok {
+		h.Idle()
+	}
+}
+
 // seen notes whether the subscriber has consumers in a stream, and says once that it has none.
 func (r *Runner) seen(stream string, is bool) {
 	r.mu.Lock()

@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// slots bound the attempts at once. Who waits gets one in the order of coming, live events before
-// replays; and replays never have more than a quarter of them, so that a live event finds one soon.
+// slots bound the attempts at once. Who waits gets one in the order of age, so that no event starves while
+// newer ones pass; live events come before replays, and replays never have more than a quarter of the slots, so that
+// a live event finds one soon.
 type slots struct {
 	mu      sync.Mutex
 	total   int
@@ -19,28 +20,34 @@ type slots struct {
 
 type waiter struct {
 	ready chan struct{}
+	age   uint64 // the event's stream sequence
+}
+
+// queued is queue with w in its place.
+func queued(queue []*waiter, w *waiter) []*waiter {
+	at, _ := slices.BinarySearchFunc(queue, w.age, func(x *waiter, age uint64) int {
+		if x.age <= age {
+			return -1
+		}
+		return 1
+	})
+	return slices.Insert(queue, at, w)
 }
 
 func newSlots(n int) *slots { return &slots{total: max(n, 1)} }
 
 func (s *slots) size() int { return s.total }
 
-func (s *slots) used() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.taken
-}
-
 func (s *slots) forReplays() int { return max(s.total/4, 1) }
 
 // take waits for a slot; false means that ctx ended first.
-func (s *slots) take(ctx context.Context, replay bool) bool {
+func (s *slots) take(ctx context.Context, replay bool, age uint64) bool {
 	s.mu.Lock()
-	w := &waiter{make(chan struct{})}
+	w := &waiter{make(chan struct{}), age}
 	if replay {
-		s.later = append(s.later, w)
+		s.later = queued(s.later, w)
 	} else {
-		s.live = append(s.live, w)
+		s.live = queued(s.live, w)
 	}
 	s.hand()
 	s.mu.Unlock()

@@ -28,13 +28,22 @@ type turnstile struct {
 
 	// The rate is the configured one, as far as it is this process' share, or what the target's own
 	// word on its limit leaves, whichever is lower.
-	limiter  *rate.Limiter
-	rate     mesh.Rate
-	burst    int
-	portion  float64
-	hint     rate.Limit
-	hintEnds time.Time
-	most     int // the highest count of requests left that the target told lately
+	limiter *rate.Limiter
+	rate    mesh.Rate
+	burst   int
+	portion float64
+	hint    rate.Limit // Inf where there is none
+	flying  int        // attempts under way
+	own     window
+}
+
+// window is what a target said of its own limit: so many more requests until it ends.
+type window struct {
+	left    int
+	ends    time.Time
+	most    int           // the highest count left that was told lately: about the limit
+	length  time.Duration // the longest time to its end that was told lately
+	guessed bool          // the target has said nothing since it began
 }
 
 // maxHint bounds how long a target's own hint can make its subscriber wait.
@@ -43,7 +52,7 @@ const maxHint = 15 * time.Minute
 func newTurnstile(s mesh.Subscriber, breaker *breaker) *turnstile {
 	t := &turnstile{
 		slots: newSlots(s.MaxInFlight), breaker: breaker, changed: make(chan struct{}), backoff: s.Backoff,
-		limiter: rate.NewLimiter(rate.Inf, 1), rate: s.RateLimit, burst: max(s.Burst, 1), portion: 1,
+		limiter: rate.NewLimiter(rate.Inf, 1), rate: s.RateLimit, burst: max(s.Burst, 1), portion: 1, hint: rate.Inf,
 	}
 	breaker.changed = t.open
 	t.setRate(time.Now())
@@ -58,21 +67,29 @@ func (t *turnstile) open() {
 	t.changed = make(chan struct{})
 }
 
+// turn is whose turn it is: how old the event is, whether it is a replay that has to give way, and the rate
+// of that, or nil.
+type turn struct {
+	age    uint64
+	replay bool
+	rate   *rate.Limiter
+}
+
 // enter waits for the turn of an attempt and takes a slot, which leave gives back; replays wait until
 // no live event does. false means that leaving has ended while the way was shut, or starting at all. probes is
 // true if the attempt is the one that finds out whether the target is well again.
-func (t *turnstile) enter(leaving, starting context.Context, replay bool, own *rate.Limiter) (probes, ok bool) {
+func (t *turnstile) enter(leaving, starting context.Context, at turn) (probes, ok bool) {
 	for starting.Err() == nil {
 		if !t.pass(leaving) {
 			return false, false
 		}
-		if !t.slots.take(starting, replay) {
+		if !t.slots.take(starting, at.replay, at.age) {
 			return false, false
 		}
-		if probes, ok := t.admit(leaving, own); ok {
+		if probes, ok := t.admit(leaving, at.rate); ok {
 			return probes, true
 		}
-		t.slots.free(replay)
+		t.slots.free(at.replay)
 		if leaving.Err() != nil {
 			return false, false
 		}
@@ -131,7 +148,32 @@ func (t *turnstile) admit(leaving context.Context, own *rate.Limiter) (probes, o
 	if wait, _ := t.shutFor(time.Now()); wait > 0 {
 		return false, false
 	}
-	return t.breaker.admit(time.Now())
+	if probes, ok = t.breaker.admit(time.Now()); ok && !t.depart(time.Now()) {
+		t.breaker.gaveUp(probes)
+		return false, false
+	}
+	return probes, ok
+}
+
+// depart counts an attempt that begins; false means that the target takes no more until its window ends.
+func (t *turnstile) depart(now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Before(t.own.ends) {
+		if t.own.left <= 0 {
+			t.shutUntil(t.own.ends)
+			return false
+		}
+		t.own.left--
+	}
+	t.flying++
+	return true
+}
+
+func (t *turnstile) shutUntil(at time.Time) {
+	if at.After(t.until) {
+		t.until = at
+	}
 }
 
 // longestToken is how far ahead a token is waited for. A limiter that is asked to wait for longer would not
@@ -157,7 +199,12 @@ func (t *turnstile) awaitToken(leaving context.Context, limiter *rate.Limiter) b
 }
 
 // leave gives the slot back.
-func (t *turnstile) leave(replay bool) { t.slots.free(replay) }
+func (t *turnstile) leave(replay bool) {
+	t.mu.Lock()
+	t.flying--
+	t.mu.Unlock()
+	t.slots.free(replay)
+}
 
 // asksForAir shuts the way for the hint, or for the backoff if there is none. It reports how long,
 // and false if it was shut already: calls that were under way together tell one thing.
@@ -173,9 +220,7 @@ func (t *turnstile) asksForAir(hint time.Duration) (time.Duration, bool) {
 	if hint <= 0 {
 		wait = delayBefore(t.backoff, t.waits)
 	}
-	if until := now.Add(wait); until.After(t.until) {
-		t.until = until
-	}
+	t.shutUntil(now.Add(wait))
 	return wait, !wasShut
 }
 
@@ -211,7 +256,7 @@ func (t *turnstile) setRate(now time.Time) {
 		limit = rate.Limit(t.rate.PerSecond() * t.portion)
 		burst = max(int(math.Ceil(float64(t.burst)*t.portion)), 1)
 	}
-	if now.Before(t.hintEnds) && t.hint < limit {
+	if t.hint < limit {
 		limit, burst = t.hint, 1
 	}
 	if t.limiter.Limit() != limit {
@@ -222,14 +267,20 @@ func (t *turnstile) setRate(now time.Time) {
 	}
 }
 
-// renewRate takes a hint back that has ended.
+// renewRate begins the target's next window when one has ended: with as much as the last one had, as far as
+// was seen, until the target says otherwise. One that it said nothing in is the last.
 func (t *turnstile) renewRate(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.hintEnds.IsZero() && !now.Before(t.hintEnds) {
-		t.hintEnds, t.most = time.Time{}, 0
-		t.setRate(now)
+	switch w := &t.own; {
+	case w.ends.IsZero() || now.Before(w.ends):
+		return
+	case w.guessed:
+		*w = window{}
+	default:
+		w.left, w.ends, w.guessed = max(w.most-t.flying, 1), now.Add(w.length), true
 	}
+	t.spread(now)
 }
 
 // lowShare is the part of its limit below which a target's word on the requests left slows the subscriber down.
@@ -240,21 +291,25 @@ const lowShare = 5
 // the limit is never reached.
 func (t *turnstile) noteLimit(remaining int, reset time.Duration) {
 	now := time.Now()
-	reset = min(reset, maxHint)
+	reset = min(max(reset, time.Millisecond), maxHint)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.most = max(t.most, remaining)
-	// What is under way now was not counted yet, maybe.
-	left := remaining - t.slots.used() + 1
-	if left <= 0 {
-		if until := now.Add(reset); until.After(t.until) {
-			t.until = until
-		}
-		return
+	w := &t.own
+	w.most, w.length, w.guessed = max(w.most, remaining+1), max(w.length, reset), false
+	// What is under way besides the one that brought the answer was not counted yet, maybe.
+	w.left, w.ends = remaining-max(t.flying-1, 0), now.Add(reset)
+	if w.left <= 0 && remaining == 0 {
+		t.shutUntil(w.ends)
 	}
-	if left > max(t.most/lowShare, 2*t.slots.size()) {
-		return
+	t.spread(now)
+}
+
+// spread sets how fast what is left may go; the caller holds the lock.
+func (t *turnstile) spread(now time.Time) {
+	w := &t.own
+	t.hint = rate.Inf
+	if now.Before(w.ends) && w.left <= max(w.most/lowShare, 2*t.slots.size()) {
+		t.hint = rate.Limit(float64(max(w.left, 1)) / w.ends.Sub(now).Seconds())
 	}
-	t.hint, t.hintEnds = rate.Limit(float64(left)/reset.Seconds()), now.Add(reset)
 	t.setRate(now)
 }

@@ -3,6 +3,7 @@ package workers
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +27,7 @@ func paced(edit func(*mesh.Subscriber)) *turnstile {
 
 func enters(t *testing.T, ts *turnstile) (probes bool) {
 	t.Helper()
-	probes, ok := ts.enter(t.Context(), t.Context(), false, nil)
+	probes, ok := ts.enter(t.Context(), t.Context(), turn{})
 	require.True(t, ok)
 	return probes
 }
@@ -65,11 +66,11 @@ func TestTurnstileThatIsShutLetsGoOfAnEndingRunner(t *testing.T) {
 	ts := paced(nil)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, ok := ts.enter(ended, t.Context(), false, nil)
+	_, ok := ts.enter(ended, t.Context(), turn{})
 	assert.True(t, ok, "an open way is no wait")
 	ts.leave(false)
 	ts.asksForAir(time.Hour)
-	_, ok = ts.enter(ended, t.Context(), false, nil)
+	_, ok = ts.enter(ended, t.Context(), turn{})
 	assert.False(t, ok)
 }
 
@@ -108,6 +109,57 @@ func TestSubscriberSlowsDownBeforeTheTargetsLimit(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		assert.Less(t, time.Since(began), 6*window, "the limit is used, too")
+	})
+}
+
+// More calls at once than the target takes in a window: only the first one can go wrong, for nobody knew.
+func TestManyCallsAtOnceStayWithinTheTargetsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := paced(func(s *mesh.Subscriber) { s.MaxInFlight = 32 })
+		const limit, window = 30, 10 * time.Second
+		var mu sync.Mutex
+		used, ends, windows, over := 0, time.Now().Add(window), 0, 0
+		began := time.Now()
+		var calls sync.WaitGroup
+		for range 10 * limit {
+			calls.Go(func() {
+				enters(t, ts)
+				mu.Lock()
+				if !time.Now().Before(ends) {
+					used, ends, windows = 0, time.Now().Add(window), windows+1
+				}
+				if used++; used > limit && windows > 0 {
+					over++
+				}
+				left, reset := max(limit-used, 0), time.Until(ends)
+				mu.Unlock()
+				time.Sleep(20 * time.Millisecond)
+				ts.noteLimit(left, reset)
+				ts.leave(false)
+			})
+		}
+		calls.Wait()
+		assert.Zero(t, over)
+		assert.Less(t, time.Since(began), 14*window, "the limit is used, too")
+	})
+}
+
+func TestOlderEventsComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(1)
+		require.True(t, s.take(t.Context(), false, 1))
+		var order []uint64
+		for _, age := range []uint64{30, 10, 20, 40} {
+			go func() {
+				s.take(t.Context(), false, age)
+				order = append(order, age)
+				s.free(false)
+			}()
+		}
+		synctest.Wait()
+		s.free(false)
+		synctest.Wait()
+		assert.Equal(t, []uint64{10, 20, 30, 40}, order)
 	})
 }
 
@@ -158,7 +210,7 @@ func TestBreakerOpensAfterSustainedFailureAndProbesWithOneEvent(t *testing.T) {
 		for range 10 {
 			go func() {
 				for {
-					probes, ok := ts.enter(t.Context(), t.Context(), false, nil)
+					probes, ok := ts.enter(t.Context(), t.Context(), turn{})
 					if !ok {
 						return
 					}
@@ -225,19 +277,19 @@ func TestLiveEventsComeBeforeReplays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(4)
 		for range 4 {
-			require.True(t, s.take(t.Context(), false))
+			require.True(t, s.take(t.Context(), false, 0))
 		}
 		var order []string
 		for range 2 {
 			go func() {
-				s.take(t.Context(), true)
+				s.take(t.Context(), true, 0)
 				order = append(order, "replay")
 			}()
 		}
 		synctest.Wait()
 		for range 3 {
 			go func() {
-				s.take(t.Context(), false)
+				s.take(t.Context(), false, 0)
 				order = append(order, "live")
 			}()
 		}
@@ -247,27 +299,27 @@ func TestLiveEventsComeBeforeReplays(t *testing.T) {
 			synctest.Wait()
 		}
 		assert.Equal(t, []string{"live", "live", "live", "replay"}, order)
-		assert.Equal(t, 4, s.used())
+		assert.Equal(t, 4, s.taken)
 		s.free(false)
 		synctest.Wait()
-		assert.Equal(t, 3, s.used(), "replays have a quarter of the slots, whatever is free")
+		assert.Equal(t, 3, s.taken, "replays have a quarter of the slots, whatever is free")
 		s.free(true)
 		synctest.Wait()
-		assert.Equal(t, 3, s.used())
+		assert.Equal(t, 3, s.taken)
 	})
 }
 
 func TestWhoLeavesTheQueueTakesNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSlots(1)
-		require.True(t, s.take(t.Context(), false))
+		require.True(t, s.take(t.Context(), false, 0))
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan bool)
-		go func() { left <- s.take(ctx, false) }()
+		go func() { left <- s.take(ctx, false, 0) }()
 		synctest.Wait()
 		cancel()
 		require.False(t, <-left)
 		s.free(false)
-		assert.Zero(t, s.used())
+		assert.Zero(t, s.taken)
 	})
 }

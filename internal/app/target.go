@@ -45,6 +45,7 @@ type targetMaker struct{ app *app }
 type target struct {
 	name string
 	open func() (workers.Handler, error)
+	log  logrus.FieldLogger
 
 	mu      sync.Mutex
 	handler workers.Handler
@@ -60,7 +61,7 @@ func (m targetMaker) make(s mesh.Subscriber) (*target, error) {
 	if err != nil {
 		return nil, errors.New("the target's URL can't be read") // the URL may hold a secret
 	}
-	return &target{name: s.Target.Display(), open: func() (workers.Handler, error) { return m.open(u.Scheme, s) }}, nil
+	return &target{name: s.Target.Display(), log: m.app.Logger, open: func() (workers.Handler, error) { return m.open(u.Scheme, s) }}, nil
 }
 
 func (m targetMaker) open(scheme string, s mesh.Subscriber) (workers.Handler, error) {
@@ -152,6 +153,21 @@ func (t *target) reopen(log logrus.FieldLogger) {
 	h := t.current()
 	if r, ok := h.(interface{ Reopen() error }); ok {
 		t.patiently(log, "reopening", r.Reopen)
+	}
+}
+
+// Idle closes what the target has open, so that another process can have it; the next event opens it
+// again.
+func (t *target) Idle() {
+	if t.log == nil {
+		return // a handler in code, which is its maker's to close
+	}
+	t.mu.Lock()
+	h := t.handler
+	t.handler = nil
+	t.mu.Unlock()
+	if c, ok := h.(interface{ Close() error }); ok {
+		t.patiently(t.log, "closing", c.Close)
 	}
 }
 

@@ -37,6 +37,9 @@ func (c *condition) evaluate(r *run, x *Explanation) (answer, error) {
 	if e.err != nil {
 		return unknown, e.err
 	}
+	if v.isThere() && v.kind != boolean {
+		return unknown, fmt.Errorf("the condition comes to %s, which is neither true nor false", v.kind)
+	}
 	return v.answer(), nil
 }
 
