@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,12 +29,14 @@ func toCode(n int) string  { return "genmesh to code, " + plural(n, "subscriber"
 func ackOnly(n int) string { return "JetStream push that only acknowledges, " + plural(n, "consumer") }
 
 // subscriberCounts are how many subscribers share the work.
-var subscriberCounts = [...]int{1, 3, 10}
+var subscriberCounts = [...]int{1, 3, 10, 100}
 
 const (
-	maxSubscribers = 10
-	maxInFlight    = 64
-	maxAckPending  = 1024
+	maxSubscribers = 100
+	// maxToHTTP: what more subscribers cost shows better without HTTP, which costs more than all else.
+	maxToHTTP     = 10
+	maxInFlight   = 64
+	maxAckPending = 1024
 	// deliveriesPerSecond of a round's duration are the work of each variant, however many
 	// subscribers share it; so all variants deliver the same number.
 	deliveriesPerSecond = 20_000
@@ -41,22 +45,32 @@ const (
 	openInteractions = 64
 )
 
-// deliveryStreams is a stream and subscribers that read it; the last one's target hangs.
+// deliveryStreams is a stream and all subscribers that read it in one variant or another.
 func deliveryStreams(sink, hanging string) string {
-	subscribers := make([]string, 0, maxSubscribers+1)
+	subscribers := make([]string, 0, maxSubscribers+len(everythingAsked)+2)
 	for i := range maxSubscribers {
-		subscribers = append(subscribers, deliverySubscriber(fmt.Sprintf("s%d", i), sink))
+		subscribers = append(subscribers, deliverySubscriber(plainName(i), maxAckPending, target(sink, ""), ""))
 	}
-	subscribers = append(subscribers, deliverySubscriber(hangingName, hanging))
+	subscribers = append(subscribers, askingSubscribers(sink)...)
+	subscribers = append(subscribers, deliverySubscriber(hangingName, maxAckPending, target(hanging, ""), ""), waitingSubscriber(sink))
 	return fmt.Sprintf(`{"sources": [{"name": "genesys", "path": "/genesys", "preset": "genesys", "secret": "${SECRET}", "stream": "INTERACTIONS"}],
 		"streams": [{"name": "INTERACTIONS", "subjects": ["genesys.>"], "discard": "new", "max_bytes": 10737418240,
-			"duplicate_window": "2h", "allow_atomic": true, "allow_direct": true}, %s],
+			"duplicate_window": "2h", "allow_atomic": true, "allow_direct": true},
+			{"name": "DELIVERIES", "subjects": ["deliveries.>"], "allow_direct": true}, %s],
 		"subscribers": [%s]}`, roleStreams, strings.Join(subscribers, ","))
 }
 
-func deliverySubscriber(name, url string) string {
-	return fmt.Sprintf(`{"name": %q, "stream": "INTERACTIONS", "max_in_flight": %d, "max_ack_pending": %d,
-		"target": {"url": %q, "timeout": "30s"}}`, name, maxInFlight, maxAckPending, url)
+// plainName is a subscriber that asks for nothing.
+func plainName(i int) string { return fmt.Sprintf("s%d", i) }
+
+// deliverySubscriber is a subscriber in streams.json; more are fields, each after a comma.
+func deliverySubscriber(name string, maxAckPending int, target, more string) string {
+	return fmt.Sprintf(`{"name": %q, "stream": "INTERACTIONS", "max_in_flight": %d, "max_ack_pending": %d, "target": %s%s}`,
+		name, maxInFlight, maxAckPending, target, more)
+}
+
+func target(url, more string) string {
+	return fmt.Sprintf(`{"url": %q, "timeout": "30s"%s}`, url, more)
 }
 
 // deliveryBench is a stream full of events and who takes them.
@@ -74,7 +88,8 @@ type deliveryBench struct {
 }
 
 func measureDelivery(ctx context.Context, s settings) (all results, err error) {
-	b := &deliveryBench{metrics: workers.NewMetrics(nil), events: deliveriesIn(s.duration), posts: newFeeds("posts", maxInFlight)}
+	b := &deliveryBench{metrics: workers.NewMetrics(nil), posts: newFeeds("posts", maxInFlight)}
+	b.events = max(deliveriesIn(s.duration), waitingRetries)
 	if b.store, err = startStore(ctx, s.log); err != nil {
 		return nil, err
 	}
@@ -88,6 +103,11 @@ func measureDelivery(ctx context.Context, s settings) (all results, err error) {
 	if all, err = alternate(ctx, s, "delivery", b.variants()); err != nil {
 		return nil, err
 	}
+	asked, err := alternate(ctx, s, "what subscribers ask for", b.askedVariants())
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(all, asked)
 	return all, b.checkDead(ctx)
 }
 
@@ -116,6 +136,12 @@ func (b *deliveryBench) open(ctx context.Context) error {
 	return err
 }
 
+// subscriber is the one of that name; each that is asked for is there.
+func (b *deliveryBench) subscriber(name string) mesh.Subscriber {
+	i := slices.IndexFunc(b.topology.Subscribers, func(s mesh.Subscriber) bool { return s.Name == name })
+	return b.topology.Subscribers[i]
+}
+
 // newSink is a target that takes everything.
 func newSink() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -142,18 +168,22 @@ func (b *deliveryBench) fill(ctx context.Context) error {
 }
 
 func (b *deliveryBench) variants() []variant {
-	all := []variant{{barePosts, b.measurePosts}, {besides, b.measureBesides}}
+	ofRunners := func(name string, n int, newHandler handlerMaker) variant {
+		return variant{name, func(ctx context.Context, d time.Duration) (sample, error) {
+			return b.measureRunners(ctx, d, n, newHandler)
+		}}
+	}
+	all := []variant{
+		{barePosts, b.measurePosts},
+		{besides, b.measureBesides},
+	}
 	for _, n := range subscriberCounts {
-		all = append(all,
-			variant{toHTTP(n), func(ctx context.Context, d time.Duration) (sample, error) {
-				return b.measureRunners(ctx, d, n, forwarding)
-			}},
-			variant{toCode(n), func(ctx context.Context, d time.Duration) (sample, error) {
-				return b.measureRunners(ctx, d, n, inCode)
-			}},
-			variant{ackOnly(n), func(ctx context.Context, d time.Duration) (sample, error) {
-				return b.measureAckOnly(ctx, d, n)
-			}})
+		if n <= maxToHTTP {
+			all = append(all, ofRunners(toHTTP(n), n, forwarding))
+		}
+		all = append(all, ofRunners(toCode(n), n, inCode), variant{ackOnly(n), func(ctx context.Context, d time.Duration) (sample, error) {
+			return b.measureAckOnly(ctx, d, n)
+		}})
 	}
 	return all
 }

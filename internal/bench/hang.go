@@ -6,8 +6,6 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"github.com/genmesh/genmesh/workers"
 )
 
 // hangingName is the subscriber whose target never answers.
@@ -44,23 +42,30 @@ func drain(w http.ResponseWriter, r *http.Request) (int64, error) {
 
 // measureBesides measures one subscriber while another, with as many calls as it may make, waits
 // for a target that never answers.
-func (b *deliveryBench) measureBesides(ctx context.Context, d time.Duration) (one sample, err error) {
+func (b *deliveryBench) measureBesides(ctx context.Context, d time.Duration) (sample, error) {
 	b.hanging.forget()
-	ctx, stop := context.WithCancel(ctx)
-	same := func(h workers.Handler) workers.Handler { return h }
-	wait, err := b.startRunner(ctx, b.topology.Subscribers[maxSubscribers], 1, same, forwarding)
+	return b.inProcess(ctx, func(p *process) (sample, error) {
+		err := p.occupy(ctx, b.firstOf(b.events), service{subscriber: b.subscriber(hangingName), newHandler: forwarding})
+		if err != nil {
+			return sample{}, err
+		}
+		if err := b.hanging.await(ctx, min(maxInFlight, openInteractions, b.events)); err != nil {
+			return sample{}, err
+		}
+		return p.measure(ctx, d, []service{{subscriber: b.subscriber(plainName(0)), newHandler: forwarding}})
+	})
+}
+
+// occupy serves a subscriber that is not measured, from the event at first on.
+func (p *process) occupy(ctx context.Context, first uint64, s service) error {
+	made, err := p.prepare(ctx, first, []service{s})
 	if err != nil {
-		stop()
-		return sample{}, err
+		return err
 	}
-	defer func() {
-		stop()
-		err = errors.Join(err, wait())
-	}()
-	if err := b.hanging.await(ctx, min(maxInFlight, openInteractions, b.events)); err != nil {
-		return sample{}, err
+	if err := p.serve(s, tap{}); err != nil {
+		return err
 	}
-	return b.measureRunners(ctx, d, 1, forwarding)
+	return p.b.resume(ctx, made)
 }
 
 // forget drops the arrivals that nobody waited for.

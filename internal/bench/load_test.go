@@ -47,7 +47,7 @@ func TestFirstErrorEndsTheOtherWorkers(t *testing.T) {
 func TestTallyCountsEachEventOnce(t *testing.T) {
 	count := newTally(2, 2, 5)
 	for subscriber := range 2 {
-		h := count.counting(subscriber, workers.HandlerFunc(func(context.Context, mesh.Event) error { return nil }))
+		h := count.tapOf(subscriber).handler(workers.HandlerFunc(func(context.Context, mesh.Event) error { return nil }))
 		for _, sequence := range []uint64{5, 5, 5} {
 			require.NoError(t, h.Handle(t.Context(), mesh.Event{Sequence: sequence}))
 		}
@@ -67,7 +67,7 @@ func TestTallyFailsOnWhatShouldNotHappen(t *testing.T) {
 		"an event after the last":   func(c *tally) { c.take(0, 7) },
 		"an acknowledgement fails":  func(c *tally) { c.count(0, nil, broken) },
 		"a target fails": func(c *tally) {
-			h := c.counting(0, workers.HandlerFunc(func(context.Context, mesh.Event) error { return broken }))
+			h := c.tapOf(0).handler(workers.HandlerFunc(func(context.Context, mesh.Event) error { return broken }))
 			require.ErrorIs(t, h.Handle(t.Context(), mesh.Event{Sequence: 5}), broken)
 		},
 	} {
@@ -78,4 +78,24 @@ func TestTallyFailsOnWhatShouldNotHappen(t *testing.T) {
 			require.Error(t, err)
 		})
 	}
+}
+
+// passing passes events by: those of which it is not true.
+type passing func(mesh.Event) bool
+
+func (p passing) Shape(_ context.Context, e mesh.Event) (mesh.Event, bool, string, error) {
+	return e, p(e), "", nil
+}
+
+func TestTallyCountsWhatAFilterPassesByOnce(t *testing.T) {
+	count := newTally(1, 2, 5)
+	shaper := count.tapOf(0).shaper(passing(func(e mesh.Event) bool { return e.Sequence == 6 }))
+	for _, sequence := range []uint64{5, 5, 6} {
+		_, _, _, err := shaper.Shape(t.Context(), mesh.Event{Sequence: sequence})
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 1, count.left.Load(), "what is not passed by counts at the handler")
+	count.take(0, 6)
+	_, err := count.await(t.Context())
+	require.NoError(t, err)
 }

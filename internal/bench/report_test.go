@@ -24,3 +24,24 @@ func TestTable(t *testing.T) {
 	writeTable(&b, [][]string{{"x", "y"}, {"1", "2"}})
 	assert.Equal(t, "| x | y |\n|---|--:|\n| 1 | 2 |\n\n", b.String())
 }
+
+func TestReportHasARowForEverythingThatWasMeasured(t *testing.T) {
+	measured := results{}
+	for _, n := range subscriberCounts {
+		measured[toCode(n)], measured[ackOnly(n)] = series{{rate: 50}}, series{{rate: 100}}
+	}
+	measured[codeBesideWaiting] = series{{rate: 50, waiting: 2048}}
+	measured[plainInCode], measured[plainToHTTP] = series{{rate: 100, cpu: 10}}, series{{rate: 1, cpu: 100}}
+	for _, a := range everythingAsked {
+		measured[a.name] = series{{rate: 50, cpu: 20}}
+	}
+	report := newReport(settings{rounds: 1}, nil, measured)
+	assert.Contains(t, report, "| JetStream push that only acknowledges, 100 consumers | – | **0.50** (0.50…0.50) |")
+	assert.Contains(t, report, "wait for their retry | – | **0.50** (0.50…0.50) |")
+	assert.Contains(t, report, "holds 2.0 KiB (2.0…2.0) of memory")
+	assert.Contains(t, report, "| `\"order\": \"none\"` | **0.50** (0.50…0.50) | **2.00** (2.00…2.00) |")
+	assert.Contains(t, report, "| requests signed, to HTTP | **50** (50…50) | **0.20** (0.20…0.20) |")
+	for _, a := range everythingAsked {
+		assert.Contains(t, report, "| "+a.name+" | ")
+	}
+}

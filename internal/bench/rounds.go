@@ -10,11 +10,13 @@ import (
 
 // sample is what one variant did in one round.
 type sample struct {
+	events   int     // delivered; 0 where they come in
 	rate     float64 // events per second
 	p50, p99 time.Duration
 	cpu      time.Duration // of the whole process, per event
 	batch    float64       // events per commit; 0 where nothing is committed in batches
 	refused  float64       // batches that the stream refused whole
+	waiting  float64       // bytes of memory for each event that waits for a retry, where some do
 }
 
 // series is a variant's samples, round by round.

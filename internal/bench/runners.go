@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sirupsen/logrus"
 
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/workers"
@@ -21,7 +22,7 @@ type handlerMaker func(s mesh.Subscriber) (workers.Handler, func() error, error)
 
 // forwarding posts events to the subscriber's target.
 func forwarding(s mesh.Subscriber) (workers.Handler, func() error, error) {
-	target, err := forward.New(*s.Target, s.Name, forward.Options{MaxInFlight: s.MaxInFlight, Version: "bench"})
+	target, err := forward.New(*s.Target, s.Name, forward.Options{MaxInFlight: s.MaxInFlight, Version: "bench", LookupEnv: lookup})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -34,27 +35,43 @@ func inCode(mesh.Subscriber) (workers.Handler, func() error, error) {
 	return handler, func() error { return nil }, nil
 }
 
-// measureRunners shares d's deliveries among n subscribers and measures from the first to the
-// last of them.
-func (b *deliveryBench) measureRunners(ctx context.Context, d time.Duration, n int, newHandler handlerMaker) (one sample, err error) {
-	each := min(deliveriesIn(d), b.events) / n
-	t := newTally(n, each, b.firstOf(each))
-	ctx, stop := context.WithCancel(ctx)
-	var running []func() error
-	defer func() {
-		stop()
-		for _, wait := range running {
-			err = errors.Join(err, wait())
-		}
-	}()
-	for i := range n {
-		wait, err := b.startRunner(ctx, b.topology.Subscribers[i], t.first, func(h workers.Handler) workers.Handler {
-			return t.counting(i, h)
-		}, newHandler)
-		if err != nil {
+// service is a subscriber in a measurement.
+type service struct {
+	subscriber mesh.Subscriber
+	newHandler handlerMaker
+	records    bool               // how its deliveries end is recorded
+	log        logrus.FieldLogger // nil is the benchmark's
+}
+
+// measureServices measures subscribers that one worker process serves.
+func (b *deliveryBench) measureServices(ctx context.Context, d time.Duration, services ...service) (sample, error) {
+	return b.inProcess(ctx, func(p *process) (sample, error) { return p.measure(ctx, d, services) })
+}
+
+// measureRunners shares d's deliveries among n subscribers.
+func (b *deliveryBench) measureRunners(ctx context.Context, d time.Duration, n int, newHandler handlerMaker) (sample, error) {
+	services := make([]service, n)
+	for i := range services {
+		services[i] = service{subscriber: b.subscriber(plainName(i)), newHandler: newHandler}
+	}
+	return b.measureServices(ctx, d, services...)
+}
+
+// measure lets the subscribers share d's deliveries, and measures from the first to the last of them.
+func (p *process) measure(ctx context.Context, d time.Duration, services []service) (sample, error) {
+	each := min(deliveriesIn(d), p.b.events) / len(services)
+	t := newTally(len(services), each, p.b.firstOf(each))
+	made, err := p.prepare(ctx, t.first, services)
+	if err != nil {
+		return sample{}, err
+	}
+	for i, s := range services {
+		if err := p.serve(s, t.tapOf(i)); err != nil {
 			return sample{}, err
 		}
-		running = append(running, wait)
+	}
+	if err := p.b.resume(ctx, made); err != nil {
+		return sample{}, err
 	}
 	return t.await(ctx)
 }
@@ -62,45 +79,26 @@ func (b *deliveryBench) measureRunners(ctx context.Context, d time.Duration, n i
 // firstOf is the sequence of the first of the last n stored events.
 func (b *deliveryBench) firstOf(n int) uint64 { return uint64(b.events-n) + 1 }
 
-// startRunner serves a subscriber, from the event at first on, until ctx ends. What it returns
-// waits for that.
-func (b *deliveryBench) startRunner(ctx context.Context, s mesh.Subscriber, first uint64,
-	wrap func(workers.Handler) workers.Handler, newHandler handlerMaker,
-) (wait func() error, err error) {
-	s.DeliverPolicy, s.OptStartSeq = jetstream.DeliverByStartSequencePolicy, first
-	if err := b.renew(ctx, s.Readers()[0].ConsumerConfig()); err != nil {
-		return nil, err
-	}
-	handler, closeHandler, err := newHandler(s)
-	if err != nil {
-		return nil, err
-	}
-	runner := workers.NewRunner(workers.Options{
-		JetStream: b.js, Subscriber: s, Handler: wrap(handler), DeadLetters: b.letters,
-		Logger: b.log, Metrics: b.metrics, Grace: time.Millisecond, // what is counted is done by then
-	})
-	ended := make(chan error, 1)
-	go func() { ended <- runner.Run(ctx) }()
-	return func() error { return errors.Join(<-ended, closeHandler()) }, nil
-}
-
-// renew makes a consumer that begins anew.
-func (b *deliveryBench) renew(ctx context.Context, config jetstream.ConsumerConfig) error {
-	err := b.js.DeleteConsumer(ctx, b.stream.Name, config.Durable)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return err
-	}
-	_, err = b.js.CreatePushConsumer(ctx, b.stream.Name, config)
-	return err
-}
-
 // measureAckOnly is JetStream by itself: push consumers with a deliver group that acknowledge
 // every message and do nothing else.
-func (b *deliveryBench) measureAckOnly(ctx context.Context, d time.Duration, n int) (sample, error) {
+func (b *deliveryBench) measureAckOnly(ctx context.Context, d time.Duration, n int) (one sample, err error) {
 	each := min(deliveriesIn(d), b.events) / n
 	t := newTally(n, each, b.firstOf(each))
-	for i := range n {
-		subscription, err := b.consume(ctx, fmt.Sprintf("raw%d", i), t, i)
+	configs := make([]jetstream.ConsumerConfig, n)
+	for i := range configs {
+		name := fmt.Sprintf("raw%d", i)
+		configs[i] = jetstream.ConsumerConfig{
+			Durable: name, DeliverSubject: "bench.deliver." + name, DeliverGroup: name,
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: t.first,
+			AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxAckPending: maxAckPending,
+		}
+	}
+	if err := b.makePaused(ctx, configs); err != nil {
+		return sample{}, err
+	}
+	defer func() { err = errors.Join(err, b.remove(ctx, configs)) }()
+	for i, config := range configs {
+		subscription, err := b.consume(ctx, config.Durable, t, i)
 		if err != nil {
 			return sample{}, err
 		}
@@ -109,17 +107,13 @@ func (b *deliveryBench) measureAckOnly(ctx context.Context, d time.Duration, n i
 			<-subscription.Closed()
 		}()
 	}
+	if err := b.resume(ctx, configs); err != nil {
+		return sample{}, err
+	}
 	return t.await(ctx)
 }
 
 func (b *deliveryBench) consume(ctx context.Context, name string, t *tally, i int) (jetstream.ConsumeContext, error) {
-	if err := b.renew(ctx, jetstream.ConsumerConfig{
-		Durable: name, DeliverSubject: "bench.deliver." + name, DeliverGroup: name,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: t.first,
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxAckPending: maxAckPending,
-	}); err != nil {
-		return nil, err
-	}
 	consumer, err := b.js.PushConsumer(ctx, b.stream.Name, name)
 	if err != nil {
 		return nil, err

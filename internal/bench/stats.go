@@ -44,6 +44,7 @@ func p99(s sample) float64     { return float64(s.p99) }
 func cpu(s sample) float64     { return float64(s.cpu) }
 func batch(s sample) float64   { return s.batch }
 func refused(s sample) float64 { return s.refused }
+func waiting(s sample) float64 { return s.waiting }
 
 // quantile is the value below or at which the given part of the sorted values lies.
 func quantile(sorted []time.Duration, part float64) time.Duration {

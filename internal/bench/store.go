@@ -94,22 +94,37 @@ func (s *store) serve(handler http.Handler) (url string, err error) {
 	return "http://" + listener.Addr().String(), nil
 }
 
-// apply makes the server what a streams.json says.
+// apply makes the streams of the server what a streams.json says. Consumers are made by whoever measures
+// them, so that nobody pays for those of others.
 func (s *store) apply(ctx context.Context, js jetstream.JetStream, streams string) (*mesh.Topology, error) {
 	t, err := app.ParseStreams([]byte(streams), lookup)
 	if err != nil {
 		return nil, fmt.Errorf("the benchmark's streams.json: %w", err)
 	}
-	plan, err := t.Plan(ctx, js)
+	unserved := *t
+	unserved.Subscribers = nil
+	plan, err := unserved.Plan(ctx, js)
 	if err != nil {
 		return nil, err
 	}
 	return t, plan.Apply(ctx, js, false)
 }
 
-const secret = "a secret of the benchmark"
+const (
+	secret = "a secret of the benchmark"
+	// signingKey is the base64 of 32 bytes, as the Standard Webhooks specification wants a key.
+	signingKey = "whsec_YSBzaWduaW5nIGtleSBvZiB0aGUgYmVuY2htYXJrISE="
+)
 
-func lookup(name string) (string, bool) { return secret, name == "SECRET" }
+func lookup(name string) (string, bool) {
+	switch name {
+	case "SECRET":
+		return secret, true
+	case "SIGNING_KEY":
+		return signingKey, true
+	}
+	return "", false
+}
 
 // stored is how many messages a stream holds.
 func stored(ctx context.Context, js jetstream.JetStream, stream string) (uint64, error) {

@@ -38,18 +38,56 @@ func newTally(subscribers, each int, first uint64) *tally {
 	return t
 }
 
-// counting counts the events that h has taken. That h fails fails the benchmark.
-func (t *tally) counting(subscriber int, h workers.Handler) workers.Handler {
+// tap counts what one subscriber does with its events. The zero tap counts nothing.
+type tap struct {
+	tally      *tally
+	subscriber int
+}
+
+func (t *tally) tapOf(subscriber int) tap { return tap{t, subscriber} }
+
+// handler counts the events that h has taken. That h fails fails the benchmark.
+func (p tap) handler(h workers.Handler) workers.Handler {
+	if p.tally == nil {
+		return h
+	}
 	return workers.HandlerFunc(func(ctx context.Context, e mesh.Event) error {
-		t.start()
+		p.tally.start()
 		err := h.Handle(ctx, e)
-		if err != nil {
-			t.fail(fmt.Errorf("subscriber %d failed on event %d: %w", subscriber, e.Sequence, err))
-			return err
-		}
-		t.take(subscriber, e.Sequence)
-		return nil
+		p.count(e, err)
+		return err
 	})
+}
+
+// shaper counts the events that s passes by.
+func (p tap) shaper(s workers.Shaper) workers.Shaper {
+	if p.tally == nil || s == nil {
+		return s
+	}
+	return tappedShaper{s, p}
+}
+
+type tappedShaper struct {
+	workers.Shaper
+	tap tap
+}
+
+func (s tappedShaper) Shape(ctx context.Context, e mesh.Event) (mesh.Event, bool, string, error) {
+	s.tap.tally.start()
+	shaped, gets, why, err := s.Shaper.Shape(ctx, e)
+	if err != nil || !gets {
+		s.tap.count(e, err)
+	}
+	return shaped, gets, why, err
+}
+
+// count counts an event that came to its end, unless err.
+func (p tap) count(e mesh.Event, err error) {
+	if err != nil {
+		p.tally.fail(fmt.Errorf("subscriber %d failed on event %d: %w", p.subscriber, e.Sequence, err))
+		return
+	}
+	p.tally.take(p.subscriber, e.Sequence)
 }
 
 // count counts a raw message that was acknowledged, unless err.
@@ -84,8 +122,9 @@ func (t *tally) take(subscriber int, sequence uint64) {
 func (t *tally) sample() sample {
 	n := len(t.seen) * t.each
 	return sample{
-		rate: float64(n) / time.Since(t.started).Seconds(),
-		cpu:  (cpuTime() - t.cpuStarted) / time.Duration(n),
+		events: n,
+		rate:   float64(n) / time.Since(t.started).Seconds(),
+		cpu:    (cpuTime() - t.cpuStarted) / time.Duration(n),
 	}
 }
 

@@ -147,7 +147,7 @@ func TestAProgramEndsWhateverItDoes(t *testing.T) {
 }
 
 func TestAProgramThatIsSlowMayBeTriedAgain(t *testing.T) {
-	slow := `[range(500)] | map("aaa" * 2600 | test("(a|aa|aaa)*b"))`
+	slow := `[range(4000)] | map("aaa" * 2600 | test("(a|aa|aaa)*b"))`
 	_, delivered, err := newShape(t, mesh.Subscriber{Transform: slow}).Apply(t.Context(), order)
 	require.ErrorIs(t, err, shape.ErrTimeLimit)
 	assert.False(t, delivered)
