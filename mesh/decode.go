@@ -107,8 +107,18 @@ func (d *decoder) redaction(n *node, v reflect.Value, path string) {
 // target keeps the URL as it was written, besides what it expands to.
 func (d *decoder) target(n *node, v reflect.Value, path string) {
 	d.object(n, v, path)
+	t := v.Addr().Interface().(*Target)
 	if url := n.member("url"); url != nil && url.kind == kindString {
-		v.Addr().Interface().(*Target).written = url.text
+		t.written = url.text
+	}
+	if proxy := n.member("proxy"); proxy != nil && proxy.kind == kindString {
+		t.writtenProxy = proxy.text
+	}
+	if headers := n.member("headers"); headers != nil {
+		t.writtenHeaders = make(map[string]string, len(headers.members))
+		for _, m := range headers.members {
+			t.writtenHeaders[m.name] = m.value.text
+		}
 	}
 }
 

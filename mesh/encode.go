@@ -39,26 +39,46 @@ func encode(v reflect.Value) ([]byte, error) {
 	return json.Marshal(v.Interface())
 }
 
-// MarshalJSON keeps the URL as it was written in streams.json: what its references stand for
-// may be a password.
+// MarshalJSON keeps the URL, the proxy and the headers as they were written in streams.json: what their
+// references stand for may be a password.
 func (t Target) MarshalJSON() ([]byte, error) {
-	url := t.written
-	if url == "" {
-		url = escapeReferences(t.URL)
-	}
-	quoted, err := json.Marshal(url)
-	if err != nil {
+	var b object
+	if err := b.addWritten("url", t.written, t.URL); err != nil {
 		return nil, err
 	}
-	var b object
-	b.add("url", quoted)
-	t.URL = ""
+	if t.Proxy != "" {
+		if err := b.addWritten("proxy", t.writtenProxy, t.Proxy); err != nil {
+			return nil, err
+		}
+	}
+	if t.writtenHeaders != nil && len(t.Headers) > 0 {
+		raw, err := json.Marshal(t.writtenHeaders)
+		if err != nil {
+			return nil, err
+		}
+		b.add("headers", raw)
+		t.Headers = nil
+	}
+	t.URL, t.Proxy = "", ""
 	for _, f := range fieldsOf(reflect.ValueOf(t)) {
 		if err := b.addField(f); err != nil {
 			return nil, err
 		}
 	}
 	return b.close(), nil
+}
+
+// addWritten adds a text as it was written, or as it is with nothing in it that looks like a reference.
+func (b *object) addWritten(name, written, value string) error {
+	if written == "" {
+		written = escapeReferences(value)
+	}
+	quoted, err := json.Marshal(written)
+	if err != nil {
+		return err
+	}
+	b.add(name, quoted)
+	return nil
 }
 
 func encodeStruct(v reflect.Value) ([]byte, error) {

@@ -453,3 +453,20 @@ func TestApplyOnAClusterChangesReplicasBothWays(t *testing.T) {
 	require.NoError(t, fewer.Apply(context.Background(), js, false))
 	requireEmpty(t, planned(t, edited(t), js))
 }
+
+// What stands for a password in a proxy or a header is neither shown nor stored.
+func TestSettingsHoldNoSecrets(t *testing.T) {
+	t.Setenv("PROXY_PASSWORD", "planted-proxy")
+	t.Setenv("API_KEY", "planted-key")
+	js := meshtest.Start(t).JetStream()
+	topology := edited(t, `"target": {"url": "${CRM_URL:-log:}", "timeout": "10s"}`,
+		`"target": {"url": "https://crm.example.com/", "proxy": "http://u:${PROXY_PASSWORD}@p.example.com:1", "headers": {"X-Key": "${API_KEY}"}}`)
+	require.Equal(t, "planted-key", topology.Subscribers[0].Target.Headers["X-Key"])
+	plan := planned(t, topology, js)
+	require.NotContains(t, text(t, plan), "planted")
+	require.Contains(t, text(t, plan), `"proxy":"http://u:${PROXY_PASSWORD}@p.example.com:1"`)
+	require.NoError(t, plan.Apply(context.Background(), js, false))
+	consumer, err := js.PushConsumer(context.Background(), "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	require.NotContains(t, fmt.Sprint(consumer.CachedInfo().Config), "planted")
+}

@@ -181,6 +181,9 @@ type Target struct {
 	FlushEvents int      `json:"flush_events,omitempty"`
 
 	written string // the URL before its references were expanded
+	// writtenProxy and writtenHeaders are the same of the others that may hold a secret.
+	writtenProxy   string
+	writtenHeaders map[string]string
 }
 
 // TargetAuth is how genmesh shows a target who it is.

@@ -289,6 +289,11 @@ func (c *checker) calls(at string, t *Target) {
 			c.wrong(at+"."+field, "remove it", "it is for http and https targets")
 		}
 	}
+	if proxy, err := url.Parse(t.Proxy); err == nil {
+		if password, ok := proxy.User.Password(); ok && password != "" && !hidesPassword(t.writtenProxy) {
+			c.wrong(at+".proxy", `write "http://user:${PROXY_PASSWORD}@host/"`, "a password is never written in this file, only a reference to it")
+		}
+	}
 	if len(t.SigningSecrets) > maxKeys {
 		c.wrong(at+".signing_secrets", "", "%d keys; at most %d are allowed", len(t.SigningSecrets), maxKeys)
 	}
@@ -351,22 +356,22 @@ func (c *checker) targetParts(at string, t *Target, u *url.URL) {
 	if strings.Contains(t.URL, "#") {
 		c.wrong(at, "remove it", "a fragment is never sent")
 	}
-	if password, ok := u.User.Password(); ok && password != "" && !t.hidesPassword() {
+	if password, ok := u.User.Password(); ok && password != "" && !hidesPassword(t.written) {
 		c.wrong(at, fmt.Sprintf(`write "%s://user:${PASSWORD}@host/", or refer to the whole URL with ${TARGET_URL}`, u.Scheme),
 			"a password is never written in this file, only a reference to it")
 	}
 }
 
-// hidesPassword reports whether the password of the URL came from the environment alone, as far as the
+// hidesPassword reports whether the password of a URL came from the environment alone, as far as the
 // URL that was written tells: its own password is a reference, or it is one as a whole.
-func (t *Target) hidesPassword() bool {
-	authority := t.written
-	if _, rest, found := strings.Cut(t.written, "://"); found {
+func hidesPassword(written string) bool {
+	authority := written
+	if _, rest, found := strings.Cut(written, "://"); found {
 		authority = rest
 	}
 	login, _, found := cutLast(authority, "@")
 	if !found {
-		return strings.Contains(t.written, "${")
+		return strings.Contains(written, "${")
 	}
 	_, password, found := strings.Cut(login, ":")
 	if !found {

@@ -88,6 +88,7 @@ func (r *Runner) try(d *delivery, event mesh.Event) (time.Duration, bool) {
 			r.metrics.outcome(outcomeFailed)
 			if !r.turnstile.breaker.failed(probes, err) {
 				d.attempts--
+				d.probed++
 				continue // the breaker says when to try again, and who
 			}
 			if r.spent(d) >= r.Subscriber.MaxAttempts {
@@ -111,7 +112,8 @@ func (r *Runner) back(d *delivery, delay time.Duration) (time.Duration, bool) {
 // turn waits until the event may be tried; false means that its consumer is left.
 func (r *Runner) turn(d *delivery) (probes, ok bool) {
 	began := time.Now()
-	at := turn{age: d.event.Sequence, replay: d.b.history != nil, rate: d.b.limiter}
+	// Who has tried in vain while the breaker was open gives way to the others: it may be the event's own fault.
+	at := turn{age: d.event.Sequence + uint64(d.probed)<<48, replay: d.b.history != nil, rate: d.b.limiter}
 	probes, ok = r.turnstile.enter(d.b.leaving, d.b.starting, at)
 	d.waited += time.Since(began)
 	if ok && !d.b.mayAct() { // this process may have been frozen while it waited

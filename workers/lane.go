@@ -22,8 +22,9 @@ type delivery struct {
 	// began is when it came here; waited how long of its time since it was kept from its target.
 	began  time.Time
 	waited time.Duration
-	// attempts and first are of this process.
+	// attempts and first are of this process; probed is how often it tried for an open breaker, in vain.
 	attempts int
+	probed   int
 	first    time.Time
 }
 

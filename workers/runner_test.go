@@ -591,3 +591,31 @@ func TestConsumerMadeAgainDeliversEverythingAgain(t *testing.T) {
 	meshtest.Apply(t, m.js, m.topology)
 	require.Eventually(t, func() bool { return g.len() == 10 }, 20*time.Second, 20*time.Millisecond)
 }
+
+// The oldest event is one that its target can't take. It must not keep the breaker open for those behind it.
+func TestEventThatItsTargetCantTakeDoesNotKeepTheBreakerOpen(t *testing.T) {
+	m := newMill(t, `"max_attempts": 50, "ack_wait": "1s", "max_in_flight": 1, "backoff": {"base": "10ms", "max": "20ms"},
+		"breaker": {"failures": 3, "for": "1ms"}`)
+	var down atomic.Bool
+	down.Store(true)
+	g := new(got)
+	m.run(func(_ context.Context, e mesh.Event) error {
+		if down.Load() || e.Interaction == "poison" {
+			return errors.New("500")
+		}
+		g.add(e)
+		return nil
+	})
+	m.publish("poison", 1)
+	for i := range 10 {
+		m.publish(fmt.Sprint(i), 1)
+	}
+	state, err := mesh.OpenState(t.Context(), m.js)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		b, err := state.Breaker(t.Context(), "crm")
+		return err == nil && b.Open
+	}, 10*time.Second, 10*time.Millisecond)
+	down.Store(false)
+	g.await(t, 10)
+}

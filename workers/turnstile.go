@@ -83,10 +83,13 @@ func (t *turnstile) enter(leaving, starting context.Context, at turn) (probes, o
 		if !t.pass(leaving) {
 			return false, false
 		}
+		if at.rate != nil && !t.awaitToken(leaving, at.rate) { // before the slot: who waits for long must not hold one
+			return false, false
+		}
 		if !t.slots.take(starting, at.replay, at.age) {
 			return false, false
 		}
-		if probes, ok := t.admit(leaving, at.rate); ok {
+		if probes, ok := t.admit(leaving); ok {
 			return probes, true
 		}
 		t.slots.free(at.replay)
@@ -135,15 +138,13 @@ func (t *turnstile) shutFor(now time.Time) (time.Duration, <-chan struct{}) {
 }
 
 // admit is the last look of who has a slot: the way may have been shut while it waited for that.
-func (t *turnstile) admit(leaving context.Context, own *rate.Limiter) (probes, ok bool) {
+func (t *turnstile) admit(leaving context.Context) (probes, ok bool) {
 	if wait, _ := t.shutFor(time.Now()); wait > 0 {
 		return false, false
 	}
 	t.renewRate(time.Now())
-	for _, limiter := range [...]*rate.Limiter{own, t.limiter} {
-		if limiter != nil && !t.awaitToken(leaving, limiter) {
-			return false, false
-		}
+	if !t.awaitToken(leaving, t.limiter) {
+		return false, false
 	}
 	if wait, _ := t.shutFor(time.Now()); wait > 0 {
 		return false, false

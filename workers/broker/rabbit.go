@@ -267,7 +267,13 @@ func (s *rabbitSession) watch() {
 		case r, ok := <-returns:
 			if !ok {
 				returns = nil
-			} else if len(returned) < maxReturned {
+			} else {
+				if len(returned) >= maxReturned { // those of calls that gave up, which nobody asks for
+					for id := range returned {
+						delete(returned, id)
+						break
+					}
+				}
 				returned[r.MessageId] = fmt.Sprintf("%d %.200s", r.ReplyCode, r.ReplyText)
 			}
 		case b, ok := <-blocks:

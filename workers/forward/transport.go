@@ -78,7 +78,7 @@ func (e egress) elsewhere() egress {
 // proxyFor is asked before each request, thus also where the guard sees hosts that are addresses,
 // which no dial of ours may show it.
 func (e egress) proxyFor(req *http.Request) (*url.URL, error) {
-	host := req.URL.Hostname()
+	host := asciiHost(req.URL.Hostname())
 	if e.proxy != nil && isLocalhost(host) {
 		host = "127.0.0.1"
 	}

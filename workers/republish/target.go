@@ -62,7 +62,7 @@ func New(target mesh.Target, subscriber string, js jetstream.Publisher) (*Target
 
 // reserved are the first tokens of subjects that genmesh and nats-server use themselves. So is
 // every first token that begins with "$".
-var reserved = map[string]bool{"dead": true, "quarantine": true, "replay": true, "_mesh": true, "_INBOX": true}
+var reserved = map[string]bool{"dead": true, "quarantine": true, "replay": true, "audit": true, "deliveries": true, "_mesh": true, "_INBOX": true}
 
 func checkSubject(subject string) error {
 	for token := range strings.SplitSeq(subject, ".") {

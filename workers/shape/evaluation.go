@@ -83,12 +83,30 @@ func (e *evaluation) body() value {
 	if e.err != nil {
 		return value{}
 	}
-	d, err := e.read()
+	_, err := e.read()
 	if err != nil {
 		e.err = err
 		return value{}
 	}
-	return d.nodeValue(0)
+	return e.nodeValue(0)
+}
+
+// nodeValue reads a value of the body. Each reading is paid for: texts are decoded and numbers computed anew each time.
+func (e *evaluation) nodeValue(i int) value {
+	switch raw := e.document.raw(i); e.document.nodes[i].kind {
+	case kindString:
+		if e.pay(len(raw)/256) && strings.IndexByte(raw, '\\') >= 0 {
+			e.pay(len(raw) / 8)
+		}
+	case kindNumber:
+		if len(raw) > 18 {
+			e.pay(32)
+		}
+	}
+	if e.err != nil {
+		return value{}
+	}
+	return e.document.nodeValue(i)
 }
 
 func (e *evaluation) member(of value, name, what string) value {
@@ -107,7 +125,7 @@ func (e *evaluation) member(of value, name, what string) value {
 			return value{}
 		}
 		if ok {
-			return e.document.nodeValue(found)
+			return e.nodeValue(found)
 		}
 	}
 	e.note("%s is missing", what)
@@ -145,7 +163,7 @@ func (e *evaluation) index(of value, index int64) value {
 		return of.values[index]
 	}
 	child, _ := e.document.element(of.node, int(index))
-	return e.document.nodeValue(child)
+	return e.nodeValue(child)
 }
 
 // size is the length of a list or object.
@@ -170,7 +188,7 @@ func (e *evaluation) each(of value, cost int) iter.Seq[value] {
 			return
 		}
 		for child := range e.document.children(of.node) {
-			if !e.pay(cost) || !yield(e.document.nodeValue(child)) {
+			if !e.pay(cost) || !yield(e.nodeValue(child)) {
 				return
 			}
 		}
@@ -192,12 +210,20 @@ func (e *evaluation) equal(a, b value, what string) answer {
 	if a.kind == list && b.kind == list {
 		return e.equalLists(a, b, what)
 	}
+	e.payTime(a, b)
 	order, ok := order(a, b)
 	if !ok {
 		e.unfit(what, a, b)
 		return unknown
 	}
 	return answerOf(order == 0)
+}
+
+// payTime pays for reading a text as a time.
+func (e *evaluation) payTime(a, b value) {
+	if a.kind == instant || b.kind == instant {
+		e.pay((len(a.text) + len(b.text)) / 16)
+	}
 }
 
 // equalLists: lists are equal if their elements are, one by one. Objects don't compare.
@@ -218,6 +244,7 @@ func (e *evaluation) equalLists(a, b value, what string) answer {
 }
 
 func (e *evaluation) ordered(operator string, a, b value, what string) answer {
+	e.payTime(a, b)
 	order, ok := order(a, b)
 	if !ok {
 		e.unfit(what, a, b)

@@ -200,8 +200,8 @@ func kindName(_ *evaluation, a []value) value {
 	return optionalText(names[a[0].kind])
 }
 
-func toTime(_ *evaluation, a []value) value {
-	if a[0].kind == instant {
+func toTime(e *evaluation, a []value) value {
+	if a[0].kind == instant || !e.pay(len(a[0].text)/16) {
 		return a[0]
 	}
 	t, ok := parseTime(a[0].text)
@@ -211,7 +211,10 @@ func toTime(_ *evaluation, a []value) value {
 	return value{kind: instant, at: t}
 }
 
-func toDuration(_ *evaluation, a []value) value {
+func toDuration(e *evaluation, a []value) value {
+	if !e.pay(len(a[0].text) / 16) {
+		return value{}
+	}
 	d, err := time.ParseDuration(a[0].text)
 	if a[0].kind != text || err != nil {
 		return value{}
