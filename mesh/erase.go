@@ -20,6 +20,9 @@ import (
 // this type are not erased themselves, so that an archive that is away hears of it later.
 const ErasureType = "genmesh.erasure"
 
+// NoticeErasure marks such an event; no sender can.
+const NoticeErasure = "erasure"
+
 // Erasure is the erasing of one interaction: where its copies are and what became of them. It marshals
 // to JSON. It is not safe for concurrent use.
 type Erasure struct {
@@ -223,7 +226,7 @@ func (e *Erasure) notify(ctx context.Context, source *Source, reason string) err
 	sum := sha256.Sum256(body)
 	event := Event{
 		Source: source.Name, Organization: e.sources[source.Name], Interaction: e.Interaction, Type: ErasureType,
-		Occurred: now, Received: now, Fingerprint: hex.EncodeToString(sum[:16]), Body: body,
+		Notice: NoticeErasure, Occurred: now, Received: now, Fingerprint: hex.EncodeToString(sum[:16]), Body: body,
 	}
 	source.address(&event)
 	// "#" stands in no key, so no event of the source is named so; the interaction has no place in an id.
@@ -383,7 +386,7 @@ func (e *Erasure) searchUnder(ctx context.Context, p *place, filter string) erro
 		if !ours {
 			continue
 		}
-		if of.eventType == ErasureType {
+		if msg.Headers().Get(HeaderNotice) == NoticeErasure {
 			e.toldAlong = append(e.toldAlong, of.source)
 			continue
 		}

@@ -48,6 +48,9 @@ type Event struct {
 	// was wrong, without any value of the event's.
 	Reason string
 	Detail string
+	// Notice is "erasure" for an event by which genmesh itself tells that an interaction was erased; "" for all that
+	// came from a sender, whatever its type.
+	Notice string
 	// CutFrom is the number in quarantine of the delivery that the event was cut out of, when the
 	// rest of it was released; 0 elsewhere.
 	CutFrom uint64
@@ -103,13 +106,14 @@ const (
 	HeaderDeliveryType = "Genmesh-Delivery-Type"
 	HeaderReason       = "Genmesh-Reason"
 	HeaderDetail       = "Genmesh-Detail"
+	HeaderNotice       = "Genmesh-Notice"
 	HeaderCutFrom      = "Genmesh-Cut-From"
 	HeaderTraceParent  = "traceparent"
 	HeaderTraceState   = "tracestate"
 )
 
 // text lists the envelope's text values with the headers that carry them.
-func (e *Event) text() [13]envelopeValue {
+func (e *Event) text() [14]envelopeValue {
 	return [...]envelopeValue{
 		{HeaderSource, &e.Source},
 		{HeaderOrganization, &e.Organization},
@@ -124,6 +128,7 @@ func (e *Event) text() [13]envelopeValue {
 		{HeaderTraceState, &e.TraceState},
 		{HeaderReason, &e.Reason},
 		{HeaderDetail, &e.Detail},
+		{HeaderNotice, &e.Notice},
 	}
 }
 

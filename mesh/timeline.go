@@ -220,7 +220,7 @@ func (t *Topology) sourceNames() []string {
 }
 
 // envelope is as much of a message as tells whose it is.
-type envelope struct{ source, organization, eventType string }
+type envelope struct{ source, organization string }
 
 // match reports whether a message is of the interaction. The envelope decides; of what has none, the
 // subject that it was first stored under.
@@ -229,7 +229,7 @@ func (tr trace) match(subject string, header nats.Header) (envelope, bool) {
 	var e envelope
 	var interaction string
 	for name, value := range map[string]*string{
-		HeaderSource: &e.source, HeaderOrganization: &e.organization, HeaderEventType: &e.eventType, HeaderInteraction: &interaction,
+		HeaderSource: &e.source, HeaderOrganization: &e.organization, HeaderInteraction: &interaction,
 	} {
 		*value, _ = unescapeHeader(header.Get(name)) // what can't be read names nothing
 	}

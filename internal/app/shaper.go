@@ -35,6 +35,9 @@ func NewShaper(s mesh.Subscriber, lookup func(string) (string, bool)) (workers.S
 // Shape applies when, redact and transform. Only a machine that was too busy for the time that they
 // have is no verdict on the event.
 func (s shaper) Shape(ctx context.Context, event mesh.Event) (mesh.Event, bool, string, error) {
+	if event.Notice != "" {
+		return event, true, "", nil // it is genmesh's own word, which holds nothing of a body
+	}
 	shaped, gets, err := s.applied.Apply(ctx, event)
 	if err != nil && !errors.Is(err, shape.ErrTimeLimit) && ctx.Err() == nil {
 		err = workers.Permanent(err)
