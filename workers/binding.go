@@ -55,7 +55,9 @@ type binding struct {
 	ended                      chan struct{}
 
 	deliveries sync.WaitGroup // in hand
-	unsettled  chan struct{}
+	// before is what was out when the consumer was bound, before anything could be delivered here; for settle.
+	before    *jetstream.ConsumerInfo
+	unsettled chan struct{}
 
 	// Guarded by Runner.mu.
 	held    int
@@ -154,6 +156,7 @@ func (b *binding) bind() error {
 	if err != nil {
 		return fmt.Errorf("consumer %s of stream %s: %w", b.durable, b.stream, err)
 	}
+	b.before = consumer.CachedInfo()
 	b.gather()
 	subscription, err := consumer.Consume(b.take, jetstream.ConsumeErrHandler(
 		// Never stop the subscription in here: the client holds its lock.

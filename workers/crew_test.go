@@ -41,11 +41,13 @@ func TestWhoLives(t *testing.T) {
 		"hosted the server that we host now":      {member{memberState: memberState{Hosts: true}, heard: now, at: now}, true, false},
 		"hosts the server that we use":            {member{memberState: memberState{Hosts: true}, heard: now, at: now}, false, true},
 		"of this machine, and its process is no more": {
-			member{memberState: memberState{Machine: here, PID: over.ProcessState.Pid()}, heard: now, at: now}, false, here == ""},
+			member{memberState: memberState{Machine: here, PID: over.ProcessState.Pid()}, heard: now.Add(-3 * time.Second), at: now}, false, here == ""},
+		"of this machine, and its process is no more, since just now": {
+			member{memberState: memberState{Machine: here, PID: over.ProcessState.Pid()}, heard: now, at: now}, false, true},
 		"of this machine, and its process is there": {
-			member{memberState: memberState{Machine: here, PID: os.Getppid()}, heard: now, at: now}, false, true},
+			member{memberState: memberState{Machine: here, PID: os.Getppid()}, heard: now.Add(-3 * time.Second), at: now}, false, true},
 		"of another machine, whatever its process id": {
-			member{memberState: memberState{Machine: "another", PID: over.ProcessState.Pid()}, heard: now, at: now}, false, true},
+			member{memberState: memberState{Machine: "another", PID: over.ProcessState.Pid()}, heard: now.Add(-3 * time.Second), at: now}, false, true},
 	} {
 		crew := crewWith(map[string]*member{"other": &c.m})
 		crew.members[crew.id] = &member{heard: now, at: now}

@@ -85,8 +85,6 @@ func (c *Crew) lives(id string) bool {
 		return false
 	case m.Hosts && c.Hosts:
 		return false // one process at a time hosts the server, and that is this one
-	case m.Machine != "" && m.Machine == c.machine && m.PID != os.Getpid() && isGone(m.PID):
-		return false
 	}
 	// What the watch brought of ourselves meanwhile tells that it would have brought the other's word, too.
 	own := c.members[c.id]
@@ -94,6 +92,9 @@ func (c *Crew) lives(id string) bool {
 		return true
 	}
 	silent := own.heard.Sub(m.heard)
+	if m.Machine != "" && m.Machine == c.machine && m.PID != os.Getpid() && isGone(m.PID) {
+		return silent < c.Lease/3 // so long that what it sent last is with its target
+	}
 	if c.serverNow.Sub(m.at) > longGone {
 		return silent < c.Lease/3
 	}

@@ -19,6 +19,9 @@ import (
 
 const (
 	gatherInterval = 25 * time.Millisecond
+	// gatherPatience lets what is on its way to us arrive before it is asked for: each time that it is delivered
+	// counts towards max_deliver.
+	gatherPatience = 250 * time.Millisecond
 	// maxRecalled bounds how many sequences are asked for; with more, their ack_wait brings them back.
 	maxRecalled = 20_000
 	// gatherTimes ack_wait is how long it may take before something must be wrong.
@@ -49,7 +52,12 @@ func (b *binding) inSequence(sequence uint64) {
 
 // settle waits until everything that the server waits for is in hand, and lets it go its way then.
 func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream.ConsumeContext) {
-	began, recalled := time.Now(), false
+	began, recallAfter := time.Now(), gatherPatience
+	if b.before != nil && b.before.NumAckPending > 0 {
+		b.recall(b.before)
+		recallAfter = 4 * gatherPatience // if something of that does not come
+	}
+	b.before = nil
 	patience := gatherTimes * max(time.Duration(b.r.Subscriber.AckWait), time.Second)
 	for b.leaving.Err() == nil {
 		// Held before, asked, and nothing ended meanwhile: only so do the two numbers tell that all that
@@ -63,10 +71,13 @@ func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream
 			b.r.release(b)
 			return
 		case info.Paused:
-			began, recalled = time.Now(), false // what was out comes when the pause ends
-		case !recalled:
-			recalled = true
+			began, recallAfter = time.Now(), gatherPatience // what was out comes when the pause ends
+		case time.Since(began) > recallAfter:
+			recallAfter = forever
 			b.recall(info)
+		}
+		switch {
+		case err != nil || info.Paused:
 		case time.Since(began) > patience:
 			b.log.WithField("missing", info.NumAckPending-held).
 				Warn("what the server waits for did not come; going on without, possibly out of order")
