@@ -177,26 +177,28 @@ func (t *turnstile) shutUntil(at time.Time) {
 	}
 }
 
-// longestToken is how far ahead a token is waited for. A limiter that is asked to wait for longer would not
-// notice that its limit was raised meanwhile: so it is asked again.
+// longestToken is how long a token is waited for before the limiter is asked again: its limit may have been
+// raised meanwhile, and a reservation would not notice.
 const longestToken = 100 * time.Millisecond
 
 // awaitToken waits until the limiter lets an attempt through; false means that leaving has ended first.
 func (t *turnstile) awaitToken(leaving context.Context, limiter *rate.Limiter) bool {
-	for limiter.Limit() != rate.Inf {
+	for {
 		now := time.Now()
-		token := limiter.ReserveN(now, 1)
-		delay := token.DelayFrom(now)
-		if token.OK() && delay <= longestToken {
-			return delay == 0 || sleep(leaving, delay)
+		limit := limiter.Limit()
+		if limit == rate.Inf || limiter.AllowN(now, 1) {
+			return true
 		}
-		token.CancelAt(now)
-		if !sleep(leaving, longestToken) {
+		missing := max(1-limiter.TokensAt(now), 0) / float64(limit)
+		wait := longestToken
+		if missing < longestToken.Seconds() {
+			wait = max(time.Duration(missing*float64(time.Second)), time.Millisecond)
+		}
+		if !sleep(leaving, wait) {
 			return false
 		}
 		t.renewRate(time.Now())
 	}
-	return true
 }
 
 // leave gives the slot back.
@@ -287,6 +289,9 @@ func (t *turnstile) renewRate(now time.Time) {
 // lowShare is the part of its limit below which a target's word on the requests left slows the subscriber down.
 const lowShare = 5
 
+// sameWindow is how far apart two words on the end of one window may be, besides a tenth of it.
+const sameWindow = 50 * time.Millisecond
+
 // noteLimit hears what the target says of its own limit: so many more requests until reset has passed.
 // Far from the limit that changes nothing; near it, what is left is spread over the time, so that
 // the limit is never reached.
@@ -296,9 +301,16 @@ func (t *turnstile) noteLimit(remaining int, reset time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	w := &t.own
+	ends := now.Add(reset)
+	// Answers come out of order: in the same window the lowest word counts.
+	same := !w.guessed && now.Before(w.ends) && ends.Sub(w.ends).Abs() < w.length/10+sameWindow
 	w.most, w.length, w.guessed = max(w.most, remaining+1), max(w.length, reset), false
 	// What is under way besides the one that brought the answer was not counted yet, maybe.
-	w.left, w.ends = remaining-max(t.flying-1, 0), now.Add(reset)
+	left := remaining - max(t.flying-1, 0)
+	if same {
+		left = min(left, w.left)
+	}
+	w.left, w.ends = left, ends
 	if w.left <= 0 && remaining == 0 {
 		t.shutUntil(w.ends)
 	}
