@@ -143,12 +143,6 @@ func (b *breaker) shut(now time.Time, cause error) {
 	b.last = cause.Error()
 }
 
-func (b *breaker) isOpen() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.open
-}
-
 // maxBreakerError bounds the target's words that are kept.
 const maxBreakerError = 300
 

@@ -56,7 +56,8 @@ type Crew struct {
 	log     logrus.FieldLogger
 
 	mu        sync.Mutex
-	kv        jetstream.KeyValue // nil until it was opened
+	state     *mesh.State        // nil until it was opened
+	kv        jetstream.KeyValue // of the same bucket
 	runners   map[string]*Runner // by subscriber
 	members   map[string]*member
 	claims    map[string]holding // by unit
@@ -156,7 +157,7 @@ func (c *Crew) take(ctx context.Context) error {
 	}
 	defer watcher.Stop() //nolint:errcheck // the server forgets it anyway
 	c.mu.Lock()
-	c.kv, c.isCurrent, c.watched = kv, false, time.Now()
+	c.state, c.kv, c.isCurrent, c.watched = state, kv, false, time.Now()
 	c.claims = map[string]holding{} // the bucket may be another one
 	c.mu.Unlock()
 	var beating sync.WaitGroup
@@ -492,17 +493,12 @@ func (c *Crew) divide() {
 // noteBreaker keeps the state of a subscriber's breaker, so that it survives a restart.
 func (c *Crew) noteBreaker(ctx context.Context, subscriber string, b mesh.BreakerState) error {
 	c.mu.Lock()
-	kv := c.kv
+	state := c.state
 	c.mu.Unlock()
-	if kv == nil {
+	if state == nil {
 		return errors.New("the state bucket is not open")
-	}
-	raw, err := json.Marshal(b)
-	if err != nil {
-		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	_, err = kv.Put(ctx, mesh.BreakerKeys+subscriber, raw)
-	return err
+	return state.SetBreaker(ctx, subscriber, b)
 }

@@ -269,7 +269,7 @@ func TestDisabledBreakerNeverOpens(t *testing.T) {
 			ts.leave(false)
 			time.Sleep(time.Second)
 		}
-		assert.False(t, ts.breaker.isOpen())
+		assert.False(t, ts.breaker.open)
 	})
 }
 
