@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/genmesh/genmesh/genesys/schema"
@@ -120,6 +121,8 @@ func (r *Reader) eventID(pattern string) selectors {
 // judge says why the event can't go on its way, or "".
 func (r *Reader) judge(e *mesh.Event, pattern, content string) (reason, detail string) {
 	switch pinned := r.source.Organizations; {
+	case strings.HasPrefix(e.Type, mesh.OwnTypes):
+		return reasonReservedType, "types that begin with " + mesh.OwnTypes + " are of genmesh's own events"
 	case e.Interaction == "" && r.source.WithoutInteraction != mesh.InteractionOptional:
 		return reasonNoInteraction, ""
 	case len(pinned) > 0 && !slices.Contains(pinned, e.Organization):

@@ -170,6 +170,8 @@ func TestQuarantine(t *testing.T) {
 		{"object as id", `{"data":{"id":{"id":"1"}}}`, "no_interaction_id"},
 		{"array as id", `{"data":{"id":["1"]}}`, "no_interaction_id"},
 		{"other case", `{"data":{"ID":"1"}}`, "no_interaction_id"},
+		{"like an erasure of genmesh", `{"eventTypeId":"genmesh.erasure","data":{"id":"1"}}`, "reserved_type"},
+		{"like anything of genmesh", `{"eventTypeId":"genmesh.","data":{"id":"1"}}`, "reserved_type"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -188,6 +190,13 @@ func TestQuarantine(t *testing.T) {
 			assert.Equal(t, "quarantined", s.post(c.body).Status, "a repetition is told the same")
 		})
 	}
+	t.Run("types that only look like genmesh's are fine", func(t *testing.T) {
+		store := new(memory)
+		s := start(t, store)
+		for i, of := range []string{"genmesh", "genmeshes.erasure", "x.genmesh.erasure", "Genmesh.erasure"} {
+			assert.Equal(t, "accepted", s.post(fmt.Sprintf(`{"eventTypeId":%q,"data":{"id":"%d"}}`, of, i)).Status, of)
+		}
+	})
 	t.Run("64 deep is fine", func(t *testing.T) {
 		assert.Equal(t, "accepted", start(t, new(memory)).post(nested(64)).Status)
 	})

@@ -19,6 +19,7 @@ const (
 	reasonOrganization  = "other_organization"
 	reasonEventAge      = "event_age"
 	reasonSchema        = "schema"
+	reasonReservedType  = "reserved_type" // it would look like genmesh's own events
 	reasonNoEvents      = "no_events"
 	reasonTooManyEvents = "too_many_events"
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,19 +19,52 @@ type DestructiveError struct {
 	Steps []Step
 }
 
+// maxRefusedNamed is how many steps the error names; whoever wants them all has Steps.
+const maxRefusedNamed = 3
+
 func (e *DestructiveError) Error() string {
-	lines := make([]string, len(e.Steps))
-	for i, s := range e.Steps {
-		lines[i] = fmt.Sprintf("%s %s %s: %s", s.Action, s.Kind, s.Name, s.Loses)
+	var lines []string
+	for _, s := range e.Steps[:min(len(e.Steps), maxRefusedNamed)] {
+		lines = append(lines, fmt.Sprintf("%s %s %s: %s", s.Action, s.Kind, s.Name, s.Loses))
+	}
+	if more := len(e.Steps) - len(lines); more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	return "refused without --allow-destroy: " + strings.Join(lines, "; ")
 }
 
+// applyTries bounds how often a plan is made anew because another process applies at the same time.
+const applyTries = 5
+
+// Apply plans, applies the plan and returns it. While another process applies as well it does both again, a few times; the plan that
+// it returns has the steps of all those times. For allowDestroy and the error see Plan.Apply, for waits Plan.Waits.
+func (t *Topology) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bool, waits func(subscriber string, events int)) (Plan, error) {
+	var before []Step
+	for tries := 1; ; tries++ {
+		plan, err := t.Plan(ctx, js)
+		if err != nil {
+			return Plan{Steps: before}, err
+		}
+		plan.Waits = waits
+		err = plan.Apply(ctx, js, allowDestroy)
+		// What an earlier plan had and this one has not was made since.
+		before = slices.DeleteFunc(before, func(s Step) bool {
+			return slices.ContainsFunc(plan.Steps, func(now Step) bool { return now.Kind == s.Kind && now.Name == s.Name })
+		})
+		plan.Steps = append(before, plan.Steps...)
+		if tries == applyTries || !errors.Is(err, ErrPlanAgain) {
+			return plan, err
+		}
+		before = plan.Steps
+	}
+}
+
 // Apply makes the steps of the plan. Without allowDestroy it makes the harmless ones and
 // returns a *DestructiveError for the rest, joined with what else went wrong, if anything did. It may be run again, and by several processes at
-// once: a step that another has made already is done.
+// once: they take turns, and a step that another has made already is done. A plan that was made in the middle of another's run may fail with
+// ErrPlanAgain.
 func (p Plan) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bool) error {
-	a := applier{js: js}
+	a := applier{js: js, waits: p.Waits}
 	var refused []Step
 	for _, s := range p.Steps {
 		switch {
@@ -55,12 +89,47 @@ func (p Plan) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bo
 type applier struct {
 	js    jetstream.JetStream
 	steps []Step
+	waits func(subscriber string, events int) // may be nil
 }
 
-// run makes the steps in their order. A step may have to wait for a later one, as when a
+// run makes the steps while no other process applies.
+func (a *applier) run(ctx context.Context) error {
+	if len(a.steps) == 0 {
+		return nil
+	}
+	if err := a.makeBucket(ctx); err != nil {
+		return err
+	}
+	ctx, release, err := lockApply(ctx, a.js)
+	if err != nil {
+		return err
+	}
+	defer release()
+	err = a.makeAll(ctx)
+	if errors.Is(context.Cause(ctx), errApplyTaken) {
+		return errors.Join(errApplyTaken, err)
+	}
+	return err
+}
+
+// makeBucket makes the state bucket if it is to be made: before all else, for in it processes take turns.
+func (a *applier) makeBucket(ctx context.Context) error {
+	for i, s := range a.steps {
+		if s.Kind == KindStream && s.Action == Create && s.Name == stateStream {
+			a.steps = slices.Delete(slices.Clone(a.steps), i, i+1)
+			if err := a.step(ctx, s); err != nil {
+				return fmt.Errorf("%s %s %s: %w", s.Action, s.Kind, s.Name, err)
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// makeAll makes the steps in their order. A step may have to wait for a later one, as when a
 // subject moves from one stream to another: such steps are tried again as long as others
 // succeed.
-func (a *applier) run(ctx context.Context) error {
+func (a *applier) makeAll(ctx context.Context) error {
 	for {
 		var waiting []Step
 		var errs []error
@@ -104,11 +173,13 @@ func (a *applier) streamStep(ctx context.Context, s Step) error {
 	case Create:
 		return a.createStream(ctx, s)
 	case Update:
-		if _, err := a.unchangedStream(ctx, s); err != nil {
+		now, err := a.unchangedStream(ctx, s)
+		if err != nil {
 			return err
 		}
+		wanted := withNotesOf(*s.stream, now)
 		return patiently(ctx, s.replicas, func() error {
-			_, err := a.js.UpdateStream(ctx, *s.stream)
+			_, err := a.js.UpdateStream(ctx, wanted)
 			return err
 		})
 	case Delete:
@@ -116,6 +187,25 @@ func (a *applier) streamStep(ctx context.Context, s Step) error {
 		return err
 	}
 	return a.replaceStream(ctx, s)
+}
+
+// withNotesOf is a stream's wanted configuration with what the stream remembers now of where consumers go on: the plan may be older
+// than that.
+func withNotesOf(wanted jetstream.StreamConfig, now *jetstream.StreamConfig) jetstream.StreamConfig {
+	if now == nil {
+		return wanted
+	}
+	isNote := func(key, _ string) bool { return strings.HasPrefix(key, metadataResume) }
+	metadata := map[string]string{}
+	maps.Copy(metadata, wanted.Metadata)
+	maps.DeleteFunc(metadata, isNote)
+	for key, value := range now.Metadata {
+		if isNote(key, value) {
+			metadata[key] = value
+		}
+	}
+	wanted.Metadata = metadata
+	return wanted
 }
 
 // replaceStream deletes a stream and makes it anew. If the server does not take the new one,
@@ -140,14 +230,18 @@ func (a *applier) createStream(ctx context.Context, s Step) error {
 	return patiently(ctx, s.replicas, func() error {
 		_, err := a.js.CreateStream(ctx, *s.stream)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return fmt.Errorf("another process made it meanwhile, and differently; plan again: %w", err)
+			return fmt.Errorf("another process made it meanwhile, and differently: %w (%w)", ErrPlanAgain, err)
 		}
 		return err
 	})
 }
 
+// ErrPlanAgain means that a step was not made because another process has changed meanwhile what the plan had seen. Nothing is
+// wrong: plan and apply again.
+var ErrPlanAgain = errors.New("another process applies as well; plan again")
+
 // errChanged means that what a step would destroy is not what the plan has seen.
-var errChanged = errors.New("it was made anew since the plan; plan again")
+var errChanged = fmt.Errorf("it was made anew since the plan: %w", ErrPlanAgain)
 
 // unchangedStream reads the stream and checks that it is the one that was planned for. It is
 // nil if there is none.

@@ -15,13 +15,14 @@ func (a *applier) consumerStep(ctx context.Context, s Step) error {
 	stream, name, _ := strings.Cut(s.Name, "/")
 	switch s.Action {
 	case Create:
+		if err := a.layoutIsFree(ctx, stream, *s.consumer, nil); err != nil {
+			return err
+		}
 		err := a.createConsumer(ctx, stream, s, *s.consumer)
 		if err == nil && s.forgets != "" {
 			err = a.forget(ctx, stream, s.forgets)
 		}
 		return err
-	case Update:
-		return a.updateConsumer(ctx, stream, s)
 	case Switch:
 		return a.switchConsumers(ctx, stream, name, s)
 	}
@@ -32,14 +33,23 @@ func (a *applier) consumerStep(ctx context.Context, s Step) error {
 	if info != nil && !info.Created.Equal(s.created) {
 		return errChanged
 	}
-	if s.Action == Delete {
+	switch s.Action {
+	case Update:
+		if info == nil {
+			return errChanged
+		}
+		return a.updateConsumer(ctx, stream, s, info)
+	case Delete:
 		return a.deleteConsumer(ctx, stream, name)
 	}
 	return a.replaceConsumer(ctx, stream, s, info)
 }
 
 // updateConsumer also pauses or resumes: the server ignores pause_until in an update.
-func (a *applier) updateConsumer(ctx context.Context, stream string, s Step) error {
+func (a *applier) updateConsumer(ctx context.Context, stream string, s Step, now *jetstream.ConsumerInfo) error {
+	if err := a.endDrain(ctx, stream, s, now); err != nil {
+		return err
+	}
 	err := patiently(ctx, s.replicas, func() error {
 		_, err := a.js.UpdatePushConsumer(ctx, stream, *s.consumer)
 		return err
@@ -55,6 +65,17 @@ func (a *applier) updateConsumer(ctx context.Context, stream string, s Step) err
 	} else {
 		_, err = endPause(ctx, a.js, stream, s.consumer.Durable)
 	}
+	return err
+}
+
+// endDrain ends the pause of a consumer that a switch has drained that was cut short, if the step takes that back: first, so that
+// whoever is cut short here finds the step again.
+func (a *applier) endDrain(ctx context.Context, stream string, s Step, now *jetstream.ConsumerInfo) error {
+	wasDrained := slices.ContainsFunc(s.Changes, func(c Change) bool { return c.Field == "max_ack_pending" && c.From == "1" })
+	if !wasDrained || !now.Paused || now.PauseRemaining > drainPause {
+		return nil
+	}
+	_, err := endPause(ctx, a.js, stream, s.consumer.Durable)
 	return err
 }
 
@@ -118,7 +139,7 @@ func (a *applier) createConsumer(ctx context.Context, stream string, s Step, con
 	return patiently(ctx, s.replicas, func() error {
 		_, err := a.js.CreatePushConsumer(ctx, stream, config)
 		if errors.Is(err, jetstream.ErrConsumerExists) {
-			return fmt.Errorf("another process made it meanwhile, and differently; plan again: %w", err)
+			return fmt.Errorf("another process made it meanwhile, and differently: %w (%w)", ErrPlanAgain, err)
 		}
 		return err
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -74,6 +75,67 @@ func RecordAudit(ctx context.Context, js jetstream.JetStream, t *Topology, recor
 		return fmt.Errorf("store the audit record in stream %s: %w", stream.Name, err)
 	}
 	return nil
+}
+
+// audited is a record and where it lies in the stream of the audit.
+type audited struct {
+	Audit
+	Sequence uint64
+}
+
+// takes reports whether the record is of something that took events of a stream, or set out to.
+func (a Audit) takes(stream string) bool {
+	return slices.ContainsFunc(a.Streams, func(s StreamErasure) bool {
+		return s.Stream == stream && (s.Erased > 0 || a.Result == AuditIntended && s.Found > 0)
+	})
+}
+
+// erasuresFrom are the erasures that took events of a stream since a time, each by its last record, the oldest first. It fails with ErrNoAudit
+// where none are kept.
+func (t *Topology) erasuresFrom(ctx context.Context, js jetstream.JetStream, stream string, since time.Time) ([]audited, error) {
+	kept, ok := t.AuditRecords()
+	if !ok {
+		return nil, ErrNoAudit
+	}
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: []string{auditPrefix + Token(auditErase)}}
+	if !since.IsZero() {
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
+	}
+	var erasures []audited
+	for msg, err := range readStream(ctx, js, kept.Name, config) {
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil, ErrNoAudit // not applied yet
+		}
+		if err != nil {
+			return nil, err
+		}
+		record, ok := parseAudit(msg)
+		if !ok {
+			continue // somebody else has published it
+		}
+		// What was done has the record before it, of what was intended.
+		erasures = slices.DeleteFunc(erasures, func(before audited) bool {
+			return before.Result == AuditIntended && before.InteractionSHA256 == record.InteractionSHA256 && before.Source == record.Source
+		})
+		if record.takes(stream) {
+			erasures = append(erasures, record)
+		}
+	}
+	return erasures, nil
+}
+
+// auditErase is the action of an erasure.
+const auditErase = "erase"
+
+// parseAudit reads a record back; false if it is none.
+func parseAudit(msg jetstream.Msg) (audited, bool) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return audited{}, false
+	}
+	record := audited{Sequence: meta.Sequence.Stream}
+	err = json.Unmarshal(msg.Data(), &record.Audit)
+	return record, err == nil
 }
 
 // HashInteraction is the hash by which audit records name an interaction.

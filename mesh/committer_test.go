@@ -62,7 +62,7 @@ func startCommits(t *testing.T, js jetstream.JetStream, topology *mesh.Topology)
 
 func (c *commits) commit(e mesh.Event) mesh.Receipt {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
 	defer cancel()
 	r, err := c.Commit(ctx, e)
 	require.NoError(c.t, err)

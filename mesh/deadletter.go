@@ -20,13 +20,18 @@ const (
 	DeadRejected DeadReason = "rejected"
 	// DeadExhausted: every attempt that the subscriber allows has failed.
 	DeadExhausted DeadReason = "exhausted"
-	// DeadAbandoned: workers died with it, or gave it back, until its deliveries were used up.
+	// DeadAbandoned: workers died with it, or gave it back, again and again.
 	DeadAbandoned DeadReason = "abandoned"
 	// DeadShape: the subscriber's when, redact or transform failed on it.
 	DeadShape DeadReason = "shape"
 	// DeadUnreadable: the message in the stream is no event.
 	DeadUnreadable DeadReason = "unreadable"
 )
+
+// DeadReasons are all of them.
+func DeadReasons() []DeadReason {
+	return []DeadReason{DeadRejected, DeadExhausted, DeadAbandoned, DeadShape, DeadUnreadable}
+}
 
 // DeadLetter is an event that could not be handed to one subscriber, with all that a person
 // needs to decide what to do about it. Its Stream and Sequence say where the event itself lies.
@@ -200,8 +205,15 @@ func originalSubject(subject string) string {
 // Bury stores d in the dead-letter stream and returns once it is there. Burying the same event
 // of the same subscriber again changes nothing.
 func (d *DeadLetters) Bury(ctx context.Context, letter DeadLetter) error {
-	if _, err := d.js.PublishMsg(ctx, letter.msg(), jetstream.WithExpectStream(d.stream)); err != nil {
-		return fmt.Errorf("bury event %d of stream %s for %s: %w", letter.Sequence, letter.Stream, letter.Subscriber, err)
+	_, err := d.BuryOnce(ctx, letter)
+	return err
+}
+
+// BuryOnce does the same, and reports whether this burial was the first. A burial whose answer was lost counts for one.
+func (d *DeadLetters) BuryOnce(ctx context.Context, letter DeadLetter) (first bool, err error) {
+	ack, err := d.js.PublishMsg(ctx, letter.msg(), jetstream.WithExpectStream(d.stream))
+	if err != nil {
+		return false, fmt.Errorf("bury event %d of stream %s for %s: %w", letter.Sequence, letter.Stream, letter.Subscriber, err)
 	}
-	return nil
+	return !ack.Duplicate, nil
 }

@@ -14,6 +14,8 @@ type decoder struct {
 	lookup func(string) (string, bool)
 	// places are the offsets of all values that were read, by path.
 	places map[string]int64
+	// references are the texts that ${references} were expanded in, as they were written, by path.
+	references map[string]string
 }
 
 // decode reads n into v, which must be settable.

@@ -26,6 +26,9 @@ func (d *decoder) expanded(n *node, path string) (text string, referenced, ok bo
 		d.add(n.at, path, err.Error(), "set it, or write ${NAME:-default}")
 		return "", referenced, false
 	}
+	if referenced {
+		d.references[path] = n.text
+	}
 	return text, referenced, true
 }
 

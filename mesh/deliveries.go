@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 )
 
 // Delivery is how the handing of one event to one subscriber ended. It names the event by its
@@ -54,6 +55,8 @@ const (
 	maxDeliveriesBytes = 512 << 10
 	// MaxRecords is how many deliveries RecordDeliveries takes at once.
 	MaxRecords = 2000
+	// recordsInFlight bounds the messages of records that wait for their acknowledgement.
+	recordsInFlight = 16
 )
 
 // DeliveryRecords is the stream that keeps how deliveries ended, if streams.json has one: a
@@ -69,11 +72,18 @@ func RecordDeliveries(ctx context.Context, js jetstream.JetStream, stream string
 	if len(records) > MaxRecords || len(records) != len(partitions) {
 		return fmt.Errorf("%d delivery records; at most %d, each with its partition", len(records), MaxRecords)
 	}
+	var group errgroup.Group
+	group.SetLimit(recordsInFlight)
+	publish := func(partition string, lines *bytes.Buffer) {
+		group.Go(func() error { return publishRecords(ctx, js, stream, partition, lines.Bytes()) })
+	}
 	lines := map[string]*bytes.Buffer{}
+	var unwritten error
 	for i, record := range records {
 		line, err := json.Marshal(record)
 		if err != nil {
-			return fmt.Errorf("delivery record of event %d: %w", record.Sequence, err)
+			unwritten = fmt.Errorf("delivery record of event %d: %w", record.Sequence, err)
+			continue
 		}
 		b := lines[partitions[i]]
 		if b == nil {
@@ -83,22 +93,18 @@ func RecordDeliveries(ctx context.Context, js jetstream.JetStream, stream string
 		b.Write(line)
 		b.WriteByte('\n')
 		if b.Len() > maxDeliveriesBytes {
-			if err := publishRecords(ctx, js, stream, partitions[i], b); err != nil {
-				return err
-			}
+			publish(partitions[i], b)
 			delete(lines, partitions[i])
 		}
 	}
 	for partition, b := range lines {
-		if err := publishRecords(ctx, js, stream, partition, b); err != nil {
-			return err
-		}
+		publish(partition, b)
 	}
-	return nil
+	return errors.Join(group.Wait(), unwritten)
 }
 
-func publishRecords(ctx context.Context, js jetstream.JetStream, stream, partition string, lines *bytes.Buffer) error {
-	msg := &nats.Msg{Subject: deliveriesSubject(partition), Data: bytes.Clone(lines.Bytes())}
+func publishRecords(ctx context.Context, js jetstream.JetStream, stream, partition string, lines []byte) error {
+	msg := &nats.Msg{Subject: deliveriesSubject(partition), Data: lines}
 	if _, err := js.PublishMsg(ctx, msg, jetstream.WithExpectStream(stream)); err != nil {
 		return fmt.Errorf("record deliveries in stream %s: %w", stream, err)
 	}

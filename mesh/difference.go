@@ -118,9 +118,21 @@ func (c *comparison) metadata(wanted, current map[string]string) map[string]stri
 		delete(merged, key)
 	}
 	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		if key == metadataFields && c.sameFields(merged[key], wanted[key]) {
+			continue
+		}
 		c.changeKey(merged, key, wanted[key])
 	}
 	return merged
+}
+
+// sameFields reports whether two lists of fields name the same of those that count: that streams.json sets another start than
+// before is nothing to apply.
+func (c *comparison) sameFields(current, wanted string) bool {
+	counting := func(list string) []string {
+		return slices.DeleteFunc(splitFields(list), func(field string) bool { return slices.Contains(c.never, field) })
+	}
+	return slices.Equal(counting(current), counting(wanted))
 }
 
 func (c *comparison) changeKey(merged map[string]string, key, to string) {

@@ -52,7 +52,7 @@ func StreamEvents(ctx context.Context, js jetstream.JetStream, stream string, si
 }
 
 // Standing is where one stored event stands with one subscriber, as far as the server and the state bucket know. What only a
-// worker knows, as that its target asked for air, is not in it.
+// worker knows, as which events of an interaction it tries first, is not in it.
 type Standing struct {
 	Event Event
 	// NotEvent is true for a message that genmesh did not publish; then Event has its place and body alone.
@@ -78,6 +78,7 @@ type Standing struct {
 	Replays []HistoryReplay
 	Pause   Pause
 	Breaker BreakerState
+	Wait    Wait
 }
 
 // The state of an event that nobody serves.
@@ -86,7 +87,8 @@ const StateNoConsumer DeliveryState = "no consumer"
 const maxDeadLettersOfEvent = 20
 
 // Standing finds out where the event of a sequence of the stream stands with a subscriber. It reads only. It fails with
-// jetstream.ErrMsgNotFound if the stream has no such message.
+// jetstream.ErrMsgNotFound if the stream has no such message, and says what may have taken it: its limits, or the erasures that are
+// audited.
 func (t *Topology) Standing(ctx context.Context, js jetstream.JetStream, s Subscriber, stream string, sequence uint64) (*Standing, error) {
 	x := &standingReader{Standing: &Standing{}, js: js, t: t, subscriber: s}
 	if err := x.message(ctx, stream, sequence); err != nil {
@@ -100,6 +102,15 @@ func (t *Topology) Standing(ctx context.Context, js jetstream.JetStream, s Subsc
 	x.State = x.settled()
 	return x.Standing, nil
 }
+
+// errNotThere is jetstream.ErrMsgNotFound in plain words.
+var errNotThere error = notThere{}
+
+type notThere struct{}
+
+func (notThere) Error() string { return "it is not there" }
+
+func (notThere) Unwrap() error { return jetstream.ErrMsgNotFound }
 
 // standingReader fills a Standing.
 type standingReader struct {
@@ -116,7 +127,11 @@ func (x *standingReader) message(ctx context.Context, name string, sequence uint
 	}
 	msg, err := stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return fmt.Errorf("event %d of stream %s: %w; %s", sequence, name, err, whyMissing(stream.CachedInfo().State, sequence))
+		why, unread := x.t.whyMissing(ctx, x.js, stream, sequence)
+		if unread != nil {
+			return fmt.Errorf("event %d of stream %s: %w; why can't be told: %w", sequence, name, errNotThere, unread)
+		}
+		return fmt.Errorf("event %d of stream %s: %w; %s", sequence, name, errNotThere, why)
 	}
 	if err != nil {
 		return fmt.Errorf("event %d of stream %s: %w", sequence, name, err)
@@ -128,18 +143,6 @@ func (x *standingReader) message(ctx context.Context, name string, sequence uint
 	x.WindowEnds = msg.Time.Add(stream.CachedInfo().Config.Duplicates)
 	x.Matches = x.subscriber.Stream == name && x.subscriber.Matches(x.Event.Subject)
 	return nil
-}
-
-func whyMissing(state jetstream.StreamState, sequence uint64) string {
-	switch {
-	case state.LastSeq == 0:
-		return "it never held anything"
-	case sequence > state.LastSeq:
-		return fmt.Sprintf("its last is %d", state.LastSeq)
-	case sequence < state.FirstSeq:
-		return fmt.Sprintf("its limits have taken it: the oldest that it has is %d", state.FirstSeq)
-	}
-	return "it was deleted or erased"
 }
 
 // consumers finds the subscriber's consumer that the event is for.
@@ -214,6 +217,9 @@ func (x *standingReader) state(ctx context.Context) error {
 		return err
 	}
 	if x.Pause, err = state.Pause(ctx, x.subscriber.Name); err != nil {
+		return err
+	}
+	if x.Wait, err = state.Wait(ctx, x.subscriber.Name); err != nil {
 		return err
 	}
 	x.Breaker, err = state.Breaker(ctx, x.subscriber.Name)

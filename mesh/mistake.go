@@ -1,13 +1,17 @@
 package mesh
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
 
 // Mistake is one thing that is wrong in a streams.json, and where.
 type Mistake struct {
+	// File is what the file is called, as ParseOptions.Name has it.
+	File string
 	// Line and Column count from 1; Column counts bytes.
 	Line, Column int
 	// Path is the place in the document, such as "subscribers[0].ack_wait".
@@ -20,15 +24,19 @@ type Mistake struct {
 
 func (m Mistake) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "streams.json:%d:%d: ", m.Line, m.Column)
-	if m.Path != "" {
-		b.WriteString(m.Path + ": ")
-	}
-	b.WriteString(m.Problem)
-	if m.Hint != "" {
-		b.WriteString("; " + m.Hint)
-	}
+	fmt.Fprintf(&b, "%s:%d:%d: ", m.File, m.Line, m.Column)
+	writeProblem(&b, m.Path, m.Problem, m.Hint)
 	return b.String()
+}
+
+func writeProblem(b *strings.Builder, path, problem, hint string) {
+	if path != "" {
+		b.WriteString(path + ": ")
+	}
+	b.WriteString(problem)
+	if hint != "" {
+		b.WriteString("; " + hint)
+	}
 }
 
 // Mistakes are all that is wrong in a streams.json, in the order of the document: never empty,
@@ -43,11 +51,62 @@ func (m Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// FieldError is what is wrong with a part of a topology, as ParseOptions' checks find it.
+type FieldError struct {
+	// Field is the place within what was checked, such as "target.url" or "redact[1].path"; "" is all of it.
+	Field string
+	// Problem and Hint are those of a Mistake.
+	Problem, Hint string
+}
+
+func (e *FieldError) Error() string {
+	var b strings.Builder
+	writeProblem(&b, e.Field, e.Problem, e.Hint)
+	return b.String()
+}
+
+// Within places what was found in a field, or in what it holds, into the field: its FieldErrors become
+// relative to what has the field, and other errors become FieldErrors. It is nil if err is.
+func Within(field string, err error) error {
+	var placed []error
+	for _, e := range fieldErrors(err) {
+		placed = append(placed, &FieldError{Field: inside(field, e.Field), Problem: e.Problem, Hint: e.Hint})
+	}
+	return errors.Join(placed...)
+}
+
+// fieldErrors are those that err is or joins. What is none is one for all that was checked.
+func fieldErrors(err error) []*FieldError {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *FieldError:
+		return []*FieldError{e}
+	case interface{ Unwrap() []error }:
+		var all []*FieldError
+		for _, one := range e.Unwrap() {
+			all = append(all, fieldErrors(one)...)
+		}
+		return all
+	default:
+		return []*FieldError{{Problem: err.Error()}}
+	}
+}
+
+// inside is the path of a field, or of the element that "[1]" is.
+func inside(path, field string) string {
+	if field == "" || strings.HasPrefix(field, "[") {
+		return path + field
+	}
+	return join(path, field)
+}
+
 // maxMistakes bounds a report: nobody reads the rest of a file that is no streams.json at all.
 const maxMistakes = 100
 
 // report collects mistakes against the text that they are in.
 type report struct {
+	file     string // its name
 	data     []byte
 	mistakes []located
 }
@@ -81,6 +140,7 @@ func (r *report) err() error {
 	slices.SortStableFunc(r.mistakes, func(a, b located) int { return int(a.at - b.at) })
 	all := make(Mistakes, len(r.mistakes))
 	for i, m := range r.mistakes {
+		m.File = r.file
 		m.Line, m.Column = position(r.data, m.at)
 		all[i] = m.Mistake
 	}
@@ -97,7 +157,7 @@ func position(data []byte, at int64) (line, column int) {
 func nearest(wrong string, candidates []string) string {
 	best, distance := "", max(2, len(wrong)/3)+1
 	for _, c := range candidates {
-		if d := editDistance(strings.ToLower(wrong), strings.ToLower(c)); d < distance {
+		if d := EditDistance(strings.ToLower(wrong), strings.ToLower(c)); d < distance {
 			best, distance = c, d
 		}
 	}
@@ -116,12 +176,12 @@ func didYouMean(wrong string, candidates []string) string {
 	return "known are " + strings.Join(named, ", ")
 }
 
-// editDistance is how many characters must be changed, added, left out or swapped with their
-// neighbour to get from a to b. Names are short: what exceeds maxNameBytes is not compared.
-func editDistance(a, b string) int {
+// EditDistance is how many characters must be changed, added, left out or swapped with their
+// neighbour to get from a to b. Names are short: what exceeds 64 bytes is not compared, and as far as can be.
+func EditDistance(a, b string) int {
 	const maxNameBytes = 64
 	if len(a) > maxNameBytes || len(b) > maxNameBytes {
-		return maxNameBytes
+		return math.MaxInt
 	}
 	var rows [3][maxNameBytes + 1]int
 	before, last, row := &rows[0], &rows[1], &rows[2]

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"reflect"
@@ -17,7 +18,7 @@ const MaxTopologyBytes = 1 << 20
 // ParseTopology reads a streams.json: strictly, with presets, ${references} and defaults filled
 // in, and checked as a whole. The error, if any, is a Mistakes with everything that is wrong.
 func ParseTopology(data []byte, opts ParseOptions) (*Topology, error) {
-	r := &report{data: data}
+	r := &report{file: cmp.Or(opts.Name, "streams.json"), data: data}
 	if len(data) > MaxTopologyBytes {
 		r.data = nil
 		r.add(0, "", fmt.Sprintf("the file has %d bytes; at most %d are allowed", len(data), MaxTopologyBytes), "")
@@ -31,12 +32,12 @@ func ParseTopology(data []byte, opts ParseOptions) (*Topology, error) {
 		opts.LookupEnv = os.LookupEnv
 	}
 	t := new(Topology)
-	d := decoder{report: r, lookup: opts.LookupEnv, places: map[string]int64{}}
+	d := decoder{report: r, lookup: opts.LookupEnv, places: map[string]int64{}, references: map[string]string{}}
 	d.applyPresets(root, opts)
 	d.decode(root, reflect.ValueOf(t).Elem(), "")
 	if root.kind == kindObject {
 		t.fillDefaults()
-		c := checker{report: r, t: t, opts: opts, places: d.places, files: map[string]string{}}
+		c := checker{report: r, t: t, opts: opts, places: d.places, references: d.references, files: map[string]string{}}
 		c.topology()
 	}
 	if err := r.err(); err != nil {
@@ -104,7 +105,7 @@ const (
 	defaultMaxRetries            = 5
 	defaultAckWait               = Duration(10 * time.Second)
 	defaultMaxAttempts           = 6
-	defaultSpareDeliveries       = 3
+	defaultSpareDeliveries       = 50
 	defaultMaxAckPending         = 256
 	defaultTargetsInFlight       = 32
 	defaultBackoffBase           = Duration(time.Second)
@@ -193,7 +194,7 @@ func (s *Subscriber) fillDefaults() {
 	dropWritten(s.Metadata)
 	if s.Target != nil {
 		setDefault(&s.Target.Timeout, defaultTimeout)
-		if strings.HasPrefix(s.Target.URL, "file:") {
+		if s.Target.scheme() == "file" {
 			setDefault(&s.Target.RotateBytes, defaultRotateBytes)
 		}
 	}
@@ -201,8 +202,13 @@ func (s *Subscriber) fillDefaults() {
 
 // gathers reports whether the target stores many events at once, as an archive does.
 func (t *Target) gathers() bool {
+	return slices.Contains([]string{"archive+file", "s3", "gs", "azblob"}, t.scheme())
+}
+
+// scheme is that of the URL, in lower case (RFC 3986, section 3.1).
+func (t *Target) scheme() string {
 	scheme, _, _ := strings.Cut(t.URL, ":")
-	return slices.Contains([]string{"archive+file", "s3", "gs", "azblob"}, scheme)
+	return strings.ToLower(scheme)
 }
 
 // begin fills in what Start is short for.

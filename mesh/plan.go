@@ -14,6 +14,11 @@ import (
 // Apply makes them: streams, then consumers, then what is deleted.
 type Plan struct {
 	Steps []Step `json:"steps"`
+	// Notes say what streams.json asks for in vain: no step can bring it about.
+	Notes []string `json:"notes,omitempty"`
+	// Waits is called by Apply, once for each subscriber whose events under way it waits for longer than tellWaitAfter. How
+	// many there are still is as the server counts them. nil tells nobody.
+	Waits func(subscriber string, events int) `json:"-"`
 }
 
 // Step is one thing that Apply does.
@@ -106,7 +111,7 @@ func (t *Topology) Plan(ctx context.Context, js jetstream.JetStream) (Plan, erro
 	for _, more := range [][]Step{p.streamSteps, p.consumerSteps, p.deletedConsumers, p.deletedStreams} {
 		steps = append(steps, more...)
 	}
-	return Plan{Steps: steps}, nil
+	return Plan{Steps: steps, Notes: p.notes}, nil
 }
 
 // WriteText writes the plan for people.
@@ -117,6 +122,9 @@ func (p Plan) WriteText(w io.Writer) error {
 	}
 	for _, s := range p.Steps {
 		s.writeText(&b)
+	}
+	for _, note := range p.Notes {
+		fmt.Fprintf(&b, "note: %s\n", note)
 	}
 	if n := len(p.Destructive()); n > 0 {
 		fmt.Fprintf(&b, "\n%d of %d steps would destroy something: they need --allow-destroy.\n", n, len(p.Steps))

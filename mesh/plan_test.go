@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -98,7 +100,7 @@ func TestApplyMakesWhatTheFileSaysOnce(t *testing.T) {
 	assert.Equal(t, "_mesh.deliver.INTERACTIONS.crm", config.DeliverSubject)
 	assert.Empty(t, config.DeliverGroup, "one process at a time serves it, by its lease")
 	assert.Equal(t, jetstream.AckExplicitPolicy, config.AckPolicy)
-	assert.Equal(t, 9, config.MaxDeliver)
+	assert.Equal(t, 56, config.MaxDeliver)
 	assert.Empty(t, config.BackOff)
 	assert.Zero(t, config.IdleHeartbeat)
 	assert.False(t, config.FlowControl)
@@ -147,7 +149,7 @@ func TestHarmlessEditsUpdate(t *testing.T) {
 		"empty placement":           {`"discard": "new",`, `"discard": "new", "placement": {"cluster": ""},`},
 		"deny delete":               {`"discard": "new",`, `"discard": "new", "deny_delete": true,`},
 		"ack_wait":                  {`"ack_wait": "10s"`, `"ack_wait": "31s"`},
-		"more attempts":             {`"max_deliver": 9`, `"max_deliver": 10`},
+		"more attempts":             {`"max_deliver": 56`, `"max_deliver": 57`},
 		"filters":                   {`"ack_wait": "10s"`, `"filter_subjects": ["genesys.*.a.>", "genesys.*.b.>"], "ack_wait": "10s"`},
 		"one filter":                {`"ack_wait": "10s"`, `"filter_subject": "genesys.*.a.>", "ack_wait": "10s"`},
 		"rate limit":                {`"ack_wait": "10s"`, `"rate_limit_bps": 1000000, "ack_wait": "10s"`},
@@ -196,6 +198,103 @@ func TestPlanShowsSettings(t *testing.T) {
 	consumer, err := js.PushConsumer(context.Background(), "INTERACTIONS", "crm")
 	require.NoError(t, err)
 	require.Contains(t, consumer.CachedInfo().Config.Metadata["genmesh.setting.target"], `"url":"${CRM_URL:-log:}"`)
+}
+
+// Whoever reviews a plan sees each edit of a subscriber, when it is made and when it is taken back, with the reference in the place
+// of each secret; and what is applied is shown no more.
+func TestPlanShowsEveryFieldOfASubscriberThatIsEdited(t *testing.T) {
+	const crm, target = `"name": "crm",`, `"target": {"url": "${CRM_URL:-log:}", "timeout": "10s"}`
+	more := func(fields string) []string { return []string{crm, crm + fields + ","} }
+	rows := map[string]struct {
+		edit     []string
+		from, to string
+		shown    string // under which name, if it is another
+	}{
+		"description":     {[]string{"The CRM, which screen-pops the caller", "The CRM"}, "The CRM, which screen-pops the caller", "The CRM", ""},
+		"filter_subject":  {more(`"filter_subject": "genesys.*.a.>"`), "(unset)", "genesys.*.a.>", "filter_subjects"},
+		"filter_subjects": {more(`"filter_subjects": ["genesys.*.a.>", "genesys.*.b.>"]`), "(unset)", "genesys.*.a.>, genesys.*.b.>", ""},
+		"replay_policy":   {more(`"replay_policy": "original"`), "instant", "original", ""},
+		"ack_wait":        {[]string{`"ack_wait": "10s"`, `"ack_wait": "11s"`}, "10s", "11s", ""},
+		"max_deliver":     {[]string{`"max_deliver": 56`, `"max_deliver": 57`}, "56", "57", ""},
+		"max_ack_pending": {[]string{`"max_ack_pending": 256`, `"max_ack_pending": 255`}, "256", "255", ""},
+		"rate_limit_bps":  {more(`"rate_limit_bps": 1000000`), "0", "1000000", ""},
+		"sample_freq":     {more(`"sample_freq": "10%"`), "(unset)", "10%", ""},
+		"num_replicas":    {more(`"num_replicas": 1`), "0", "1", ""},
+		"mem_storage":     {more(`"mem_storage": true`), "false", "true", ""},
+		"pause_until":     {more(`"pause_until": "2999-01-01T00:00:00Z"`), "(unset)", "2999-01-01T00:00:00Z", ""},
+		"metadata":        {more(`"metadata": {"team": "voice"}`), "(unset)", "voice", "metadata.team"},
+		"order":           {more(`"order": "none"`), "crm", "crm=shared", "consumers"},
+		"partitions":      {more(`"partitions": 2`), "crm", "crm=1of2, crm=2of2", "consumers"},
+		"max_attempts":    {[]string{`"max_attempts": 6`, `"max_attempts": 5`}, "6", "5", ""},
+		"max_in_flight":   {[]string{`"max_in_flight": 32`, `"max_in_flight": 31`}, "32", "31", ""},
+		"rate_limit":      {more(`"rate_limit": "50/s"`), "(unset)", "50/s", ""},
+		"burst":           {more(`"rate_limit": "50/s", "burst": 7`), "(unset)", "7", ""},
+		"backoff": {[]string{`"backoff": {"base": "1s", "factor": 2, "max": "60s"}`, `"backoff": {"base": "2s", "factor": 3, "max": "2m", "jitter": "full"}`},
+			`{"base":"1s","factor":2,"max":"1m","jitter":"none"}`, `{"base":"2s","factor":3,"max":"2m","jitter":"full"}`, ""},
+		"breaker":    {more(`"breaker": {"failures": 3, "for": "20s"}`), `{"failures":10,"for":"10s"}`, `{"failures":3,"for":"20s"}`, ""},
+		"when":       {more(`"when": "data.type == 'call'"`), "(unset)", "data.type == 'call'", ""},
+		"redact":     {more(`"redact": ["data.ani"]`), "(unset)", `[{"path":"data.ani","with":"mask"}]`, ""},
+		"redact_key": {more(`"redact": [{"path": "data.ani", "with": "hash"}], "redact_key": "${REDACT_KEY}"`), "(unset)", "${REDACT_KEY}", ""},
+		"transform":  {more(`"transform": "{id: .data.id}"`), "(unset)", "{id: .data.id}", ""},
+		"target": {
+			[]string{target, `"target": {"url": "https://crm.example.com/", "auth": {"method": "bearer", "token": "${CRM_TOKEN}"},
+				"signing_secrets": ["${CRM_KEY}"], "headers": {"X-Team": "voice"}, "secret_headers": {"X-Key": "${CRM_KEY}"},
+				"tls": {"ca_file": "crm.pem"}, "allow_networks": ["10.0.0.0/8"]}`},
+			`{"url":"${CRM_URL:-log:}","timeout":"10s"}`,
+			`{"url":"https://crm.example.com/","headers":{"X-Team":"voice"},"timeout":"10s","secret_headers":{"X-Key":"${CRM_KEY}"},` +
+				`"auth":{"method":"bearer","token":"${CRM_TOKEN}"},"signing_secrets":["${CRM_KEY}"],"tls":{"ca_file":"crm.pem"},"allow_networks":["10.0.0.0/8"]}`, "",
+		},
+	}
+	// The first two make it another subscriber. Where one begins is decided once: TestAStartThatComesTooLateIsNoted.
+	elsewhere := []string{"name", "stream", "start", "deliver_policy", "opt_start_seq", "opt_start_time"}
+	for i := range reflect.TypeFor[mesh.Subscriber]().NumField() {
+		field, _, _ := strings.Cut(reflect.TypeFor[mesh.Subscriber]().Field(i).Tag.Get("json"), ",")
+		_, ok := rows[field]
+		require.True(t, ok || slices.Contains(elsewhere, field), "nobody knows whether a plan shows %s", field)
+	}
+
+	for _, name := range []string{"CRM_TOKEN", "CRM_KEY", "REDACT_KEY"} {
+		t.Setenv(name, "planted")
+	}
+	js := meshtest.Start(t).JetStream()
+	apply(t, edited(t), js)
+	for field, row := range rows {
+		if row.shown == "" {
+			row.shown = field
+		}
+		shipped, changed := edited(t), edited(t, row.edit...)
+		there := text(t, planned(t, changed, js))
+		assert.Regexp(t, changeLine(row.shown, row.from, row.to), there, field)
+		apply(t, changed, js)
+		back := text(t, planned(t, shipped, js))
+		assert.Regexp(t, changeLine(row.shown, row.to, row.from), back, field)
+		apply(t, shipped, js)
+		assert.NotContains(t, there+back, "planted")
+	}
+}
+
+// changeLine matches the line of a plan that says how a field changes.
+func changeLine(field, from, to string) string {
+	return fmt.Sprintf(`(?m)^    %s +%s → %s$`, regexp.QuoteMeta(field), regexp.QuoteMeta(from), regexp.QuoteMeta(to))
+}
+
+func TestPlanShowsHowANewSubscriberIsSet(t *testing.T) {
+	t.Setenv("CRM_KEY", "planted")
+	js := meshtest.Start(t).JetStream()
+	shown := text(t, planned(t, edited(t, `"name": "crm",`, `"name": "crm", "start": "now", "partitions": 2, "rate_limit": "50/s", "transform": "{id: .data.id}",
+		"breaker": {"failures": 3, "for": "20s"}, "when": "data.type == 'call'",`,
+		`"target": {"url": "${CRM_URL:-log:}",`, `"target": {"url": "https://crm.example.com/", "signing_secrets": ["${CRM_KEY}"],`), js))
+	_, crm, found := strings.Cut(shown, "+ create consumer INTERACTIONS/crm")
+	require.True(t, found, shown)
+	crm, _, _ = strings.Cut(crm, "\n+ ")
+	for field, value := range map[string]string{
+		"deliver_policy": "new", "ack_wait": "10s", "max_attempts": "6", "rate_limit": "50/s", "burst": "50", "partitions": "2", "order": "interaction",
+		"backoff": `{"base":"1s","factor":2,"max":"1m","jitter":"none"}`, "breaker": `{"failures":3,"for":"20s"}`, "when": "data.type == 'call'",
+		"transform": "{id: .data.id}", "target": `{"url":"https://crm.example.com/","timeout":"10s","signing_secrets":["${CRM_KEY}"]}`,
+	} {
+		assert.Regexp(t, fmt.Sprintf(`(?m)^    %s +%s$`, field, regexp.QuoteMeta(value)), crm)
+	}
+	assert.NotContains(t, shown, "planted")
 }
 
 func TestLossyStepsAreRefusedWithNumbers(t *testing.T) {
@@ -469,4 +568,15 @@ func TestSettingsHoldNoSecrets(t *testing.T) {
 	consumer, err := js.PushConsumer(context.Background(), "INTERACTIONS", "crm")
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprint(consumer.CachedInfo().Config), "planted")
+}
+
+// Whoever divides a subscriber and edits it at once sees both.
+func TestPlanShowsWhatElseChangesWhereASubscriberIsDivided(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	apply(t, edited(t), js)
+	shown := text(t, planned(t, edited(t, `"name": "crm",`, `"name": "crm", "partitions": 2, "transform": "{id: .data.id}",`, `"ack_wait": "10s"`, `"ack_wait": "11s"`), js))
+	assert.Regexp(t, changeLine("consumers", "crm", "crm=1of2, crm=2of2"), shown)
+	assert.Equal(t, 4, strings.Count(shown[:strings.Index(shown, "DEAD_LETTERS/crm")], " → "), "those, partitions and nothing else: %s", shown)
+	assert.Regexp(t, changeLine("ack_wait", "10s", "11s"), shown)
+	assert.Regexp(t, changeLine("transform", "(unset)", "{id: .data.id}"), shown)
 }

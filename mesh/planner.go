@@ -3,8 +3,10 @@ package mesh
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ type planner struct {
 	streams map[string]*jetstream.StreamInfo // what the server has
 
 	streamSteps, consumerSteps, deletedConsumers, deletedStreams []Step
+	notes                                                        []string
 }
 
 // readTries is how often the first question to the server is asked: a cluster whose members
@@ -125,6 +128,9 @@ func (p *planner) goesOn(info *jetstream.ConsumerInfo) bool {
 
 // subscriber plans what one subscriber reads of one stream. What it is done with leaves current.
 func (p *planner) subscriber(s Stream, wanted []Reader, current map[string]*jetstream.ConsumerInfo, replaced bool) {
+	if note := startNote(wanted[0], current); note != "" && !replaced {
+		p.notes = append(p.notes, note)
+	}
 	if before := p.otherLayout(wanted, current); len(before) > 0 && !replaced {
 		p.consumerSteps = append(p.consumerSteps, p.switchStep(s, wanted, before))
 		for _, info := range before {
@@ -184,6 +190,10 @@ func (p *planner) consumer(s Stream, r Reader, info *jetstream.ConsumerInfo, rep
 		p.consumerSteps = append(p.consumerSteps, step)
 		return
 	}
+	base := wanted.DeliverSubject
+	if strings.HasPrefix(info.Config.DeliverSubject, base+".") { // see goOn
+		wanted.DeliverSubject = info.Config.DeliverSubject
+	}
 	merged, changes := compareConsumers(wanted, info.Config)
 	if len(changes) == 0 {
 		return
@@ -191,6 +201,7 @@ func (p *planner) consumer(s Stream, r Reader, info *jetstream.ConsumerInfo, rep
 	step.Action, step.Changes, step.created = Update, visible(changes), info.Created
 	if immutable := immutableChanges(changes); len(immutable) > 0 {
 		step.Action = Replace
+		wanted.DeliverSubject = base // for goOn
 		step.Loses = fmt.Sprintf("a change of %s needs a new consumer: the attempts of %d unacknowledged messages are forgotten, "+
 			"and what was acknowledged above stream sequence %d is delivered again",
 			strings.Join(immutable, ", "), info.NumAckPending, info.AckFloor.Stream)
@@ -229,6 +240,10 @@ func goOn(config *jetstream.ConsumerConfig, skip Skip) {
 	config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
 	config.OptStartSeq, config.OptStartTime = skip.start(), nil
 	config.Metadata[MetadataSkip] = skip.String()
+	// Whoever still listens for the one before must not hear this one, of which he does not know what to pass by.
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(skip.String())) // a hash never fails
+	config.DeliverSubject += "." + strconv.FormatUint(h.Sum64(), 36)
 }
 
 // immutableChanges are the changes that a consumer can't live through: the server refuses

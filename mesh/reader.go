@@ -119,7 +119,7 @@ func (t *Topology) Replays(s Subscriber) (Reader, bool) {
 }
 
 // DeliverSubject is where the server pushes the reader's events. It lies outside all streams and
-// belongs to no other consumer.
+// belongs to no other consumer. One that follows others has a further token: see goOn.
 func (r Reader) DeliverSubject() string { return deliverPrefix + r.Stream + "." + r.Durable }
 
 // filters are the subscriber's own filters; none means everything.

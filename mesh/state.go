@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // StateBucket is the JetStream KV bucket of what the processes of a mesh tell each other: who serves
-// which consumer, who is paused, whose breaker is open. Plan and apply make it.
+// which consumer, who is paused, whose breaker is open, who waits for its target. Plan and apply make it.
 const StateBucket = "genmesh"
 
 const (
@@ -57,10 +58,14 @@ func OpenState(ctx context.Context, js jetstream.JetStream) (*State, error) {
 // KeyValue is the bucket itself.
 func (s *State) KeyValue() jetstream.KeyValue { return s.kv }
 
-// The keys of the state bucket; each ends with a subscriber's name.
+// BornKey is the key of the state bucket that an apply writes that misses it, and nobody changes: where it is, the bucket was not purged since.
+const BornKey = "born"
+
+// The keys of the state bucket that end with a subscriber's name.
 const (
 	PauseKeys   = "pause."
 	BreakerKeys = "breaker."
+	WaitKeys    = "wait."
 )
 
 // Pause says that a subscriber gets nothing for now.
@@ -88,6 +93,32 @@ type BreakerState struct {
 	Error  string `json:"error,omitempty"`
 }
 
+// Wait is a subscriber that waits, as the worker that noticed it saw it last: its target asks for air, or can't be used
+// by any event, as when it refuses the credentials. What waits spends no attempt. It is told to people only; each
+// process waits by what it heard itself, and the one that heard last is told.
+type Wait struct {
+	// Since is when the first of the waits in a row began, Until when an event tries again.
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+	// Reason is what the target said, or why it can't be used: one line of at most MaxWaitReason bytes.
+	Reason string `json:"reason,omitempty"`
+}
+
+const (
+	// LeastWait is how long a wait is at least that is worth telling.
+	LeastWait = time.Second
+	// MaxWaitReason bounds Wait.Reason; SetWait cuts it.
+	MaxWaitReason = 200
+	// waitGrace is how long after its end a wait still counts: as long as an attempt and its next wait take to
+	// be told. What a process that died has told is over then.
+	waitGrace = 15 * time.Second
+)
+
+// Holds reports whether the subscriber still waits.
+func (w Wait) Holds(now time.Time) bool {
+	return !w.Since.IsZero() && now.Before(w.Until.Add(waitGrace))
+}
+
 // Pause is the subscriber's pause; its zero value is none.
 func (s *State) Pause(ctx context.Context, subscriber string) (Pause, error) {
 	return stateOf[Pause](ctx, s.kv, PauseKeys+subscriber)
@@ -106,6 +137,27 @@ func (s *State) Breaker(ctx context.Context, subscriber string) (BreakerState, e
 // SetBreaker notes the state of the subscriber's breaker.
 func (s *State) SetBreaker(ctx context.Context, subscriber string, b BreakerState) error {
 	return setState(ctx, s.kv, BreakerKeys+subscriber, b, false)
+}
+
+// Wait is what the subscriber waits for; its zero value is nothing.
+func (s *State) Wait(ctx context.Context, subscriber string) (Wait, error) {
+	return stateOf[Wait](ctx, s.kv, WaitKeys+subscriber)
+}
+
+// SetWait notes that the subscriber waits, or, if w is zero, that its target took an event again.
+func (s *State) SetWait(ctx context.Context, subscriber string, w Wait) error {
+	w.Reason = oneLine(w.Reason, MaxWaitReason)
+	return setState(ctx, s.kv, WaitKeys+subscriber, w, w.Since.IsZero())
+}
+
+// oneLine is text without line breaks and runs of blanks, and its beginning if it is longer than maxBytes.
+func oneLine(text string, maxBytes int) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) <= maxBytes {
+		return text
+	}
+	const more = "…"
+	return strings.ToValidUTF8(text[:maxBytes-len(more)], "") + more
 }
 
 func stateOf[T any](ctx context.Context, kv jetstream.KeyValue, key string) (T, error) {

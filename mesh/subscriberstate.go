@@ -29,6 +29,8 @@ type SubscriberState struct {
 	// Pause is nil if it is not paused, Breaker if its breaker never opened.
 	Pause   *Pause        `json:"pause,omitempty"`
 	Breaker *BreakerState `json:"breaker,omitempty"`
+	// Wait is nil unless it waits because its target asks for air or can't be used.
+	Wait *Wait `json:"wait,omitempty"`
 	// Replays are the parts of the history that are being replayed to it.
 	Replays []RunningReplay `json:"replays"`
 }
@@ -180,6 +182,13 @@ func (r *subscriberReader) readTold(ctx context.Context, s *SubscriberState) err
 	}
 	if pause.Holds(time.Now()) {
 		s.Pause = &pause
+	}
+	wait, err := r.told.Wait(ctx, s.Name)
+	if err != nil {
+		return err
+	}
+	if wait.Holds(time.Now()) {
+		s.Wait = &wait
 	}
 	breaker, err := r.told.Breaker(ctx, s.Name)
 	if err == nil && !breaker.Since.IsZero() {

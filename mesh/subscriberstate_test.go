@@ -92,6 +92,39 @@ func TestSubscriberStateFollowsItsWorkers(t *testing.T) {
 	assert.Nil(t, s.Pause, "it is over")
 }
 
+func TestSubscriberStateTellsWhatItWaitsFor(t *testing.T) {
+	l := newLibrary(t)
+	state, err := mesh.OpenState(t.Context(), l.js)
+	require.NoError(t, err)
+	now := time.Now().UTC()
+	wait := mesh.Wait{Since: now.Add(-time.Hour), Until: now.Add(time.Minute), Reason: "crm.example.com answered 401 Unauthorized:\n\tcheck auth"}
+	require.NoError(t, state.SetWait(t.Context(), "crm", wait))
+
+	told := l.states("crm")[0].Wait
+	require.NotNil(t, told)
+	assert.Equal(t, wait.Since, told.Since)
+	assert.Equal(t, wait.Until, told.Until)
+	assert.Equal(t, "crm.example.com answered 401 Unauthorized: check auth", told.Reason)
+	assert.Nil(t, l.states("calls")[0].Wait, "another subscriber goes on")
+
+	wait.Reason = strings.Repeat("ä", mesh.MaxWaitReason)
+	require.NoError(t, state.SetWait(t.Context(), "crm", wait))
+	told = l.states("crm")[0].Wait
+	assert.LessOrEqual(t, len(told.Reason), mesh.MaxWaitReason)
+	assert.Regexp(t, "^ä+…$", told.Reason)
+
+	require.NoError(t, state.SetWait(t.Context(), "crm", mesh.Wait{}))
+	assert.Nil(t, l.states("crm")[0].Wait, "the target took an event")
+	require.NoError(t, state.SetWait(t.Context(), "crm", mesh.Wait{}), "nothing was told")
+
+	wait.Until = now.Add(-time.Minute)
+	require.NoError(t, state.SetWait(t.Context(), "crm", wait))
+	assert.Nil(t, l.states("crm")[0].Wait, "the process that told it is gone")
+	wait.Until = now.Add(-time.Second)
+	require.NoError(t, state.SetWait(t.Context(), "crm", wait))
+	assert.NotNil(t, l.states("crm")[0].Wait, "an event tries just now")
+}
+
 func TestSubscriberStatesBeforeTheFirstApply(t *testing.T) {
 	js := meshtest.Start(t).JetStream()
 	topology := meshtest.Topology(t, historyTopology)

@@ -52,11 +52,25 @@ func (p *planner) switchStep(s Stream, wanted []Reader, before []*jetstream.Cons
 		names = append(names, r.Durable)
 	}
 	step.Changes[0].To = strings.Join(names, ", ")
+	step.Changes = append(step.Changes, editedToo(step.wanted[0], before[0].Config)...)
 	step.note = p.noted(s.Name, wanted[0].Name)
 	if !complete(before) && len(step.note) == 0 {
 		step.Loses = "where the missing ones of the consumers " + consumerNames(before) + " were: their events are delivered again"
 	}
 	return step
+}
+
+// editedToo are the changes of a subscriber that come with another layout and are not that itself: what each consumer of a
+// layout has of its own is left out, and what a drain that was cut short has set.
+func editedToo(wanted, before jetstream.ConsumerConfig) []Change {
+	_, changes := compareConsumers(wanted, before)
+	return slices.DeleteFunc(visible(changes), func(c Change) bool {
+		switch c.Field {
+		case "durable_name", "deliver_subject", "deliver_group", "filter_subjects", "description", "pause_until":
+			return true
+		}
+		return c.Field == "max_ack_pending" && c.From == "1" || strings.HasPrefix(c.Field, "metadata.genmesh.")
+	})
 }
 
 // complete reports whether all partitions of a layout are there.
@@ -89,16 +103,22 @@ type UndrainedError struct {
 }
 
 func (e *UndrainedError) Error() string {
-	if e.Paused {
-		return fmt.Sprintf("%s is paused with %d events in hand: resume it, then apply again", e.Subscriber, e.Events)
+	events, are := fmt.Sprintf("%d events", e.Events), "are"
+	if e.Events == 1 {
+		events, are = "1 event", "is"
 	}
-	return fmt.Sprintf("%s: %d events are still under way to its target; apply again once they are taken (workers have to run for that)",
-		e.Subscriber, e.Events)
+	if e.Paused {
+		return fmt.Sprintf("%s is paused with %s in hand: resume it, then apply again", e.Subscriber, events)
+	}
+	return fmt.Sprintf("%s: %s %s still under way to its target; apply again once that is settled (workers have to run for it)", e.Subscriber, events, are)
 }
 
 // switchConsumers drains the consumers that a subscriber has and puts the wanted ones in their place.
 // When it is cut short, the next plan goes on where it was.
 func (a *applier) switchConsumers(ctx context.Context, stream, subscriber string, s Step) error {
+	if err := a.layoutIsFree(ctx, stream, s.wanted[0], s.switched); err != nil {
+		return err
+	}
 	reached, pauses, err := a.drainAll(ctx, stream, subscriber, s.switched, s.note)
 	if err != nil {
 		return err
@@ -124,10 +144,44 @@ func (a *applier) switchConsumers(ctx context.Context, stream, subscriber string
 	return a.forget(ctx, stream, subscriber)
 }
 
+// layoutIsFree fails if the subscriber of a wanted consumer has others of another layout, beside those that are about
+// to be switched: the plan was made while somebody else was in the middle of a switch.
+func (a *applier) layoutIsFree(ctx context.Context, stream string, config jetstream.ConsumerConfig, switched []*jetstream.ConsumerInfo) error {
+	wanted, ok := ServedBy(config)
+	if !ok {
+		return nil
+	}
+	handle, err := a.js.Stream(ctx, stream)
+	if err != nil {
+		return err
+	}
+	var others []string
+	list := handle.ListConsumers(ctx)
+	for info := range list.Info() {
+		served, ok := ServedBy(info.Config)
+		isOther := ok && served.Subscriber == wanted.Subscriber && served.Replay == nil &&
+			(served.Of != wanted.Of || served.Shared != wanted.Shared)
+		if isOther && !slices.ContainsFunc(switched, func(s *jetstream.ConsumerInfo) bool { return s.Name == info.Name }) {
+			others = append(others, info.Name)
+		}
+	}
+	if err := list.Err(); err != nil {
+		return err
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("%s has other consumers by now, %s: %w", wanted.Subscriber, strings.Join(others, ", "), ErrPlanAgain)
+	}
+	return nil
+}
+
+var errImpatient = errors.New("the events under way did not come to their end in time")
+
 const (
 	// drainPatience bounds how long a drain waits for events under way, in one run of apply.
 	drainPatience = 15 * time.Second
 	drainInterval = 50 * time.Millisecond
+	// tellWaitAfter is from when on a drain takes long enough for somebody to wonder.
+	tellWaitAfter = 2 * time.Second
 	// drainPause is how long a consumer that looks drained is paused: only until it is deleted, or for so long if
 	// we don't get to that.
 	drainPause = time.Minute
@@ -137,18 +191,22 @@ const (
 
 // drainAll drains consumers and tells up to where each has delivered, and until when an operator paused them.
 func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos []*jetstream.ConsumerInfo, note Skip) (Skip, *time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, drainPatience, errImpatient)
 	defer cancel()
+	left := map[string]int{}
 	for _, info := range infos {
-		if err := a.throttle(ctx, stream, info); err != nil {
+		now, err := a.throttle(ctx, stream, info)
+		if err != nil {
 			return nil, nil, err
 		}
+		left[info.Name] = now.NumAckPending
 	}
+	tell := a.tellWait(subscriber, left)
 	var reached []uint64
 	var before []Skip // of the consumers themselves
 	var pauses *time.Time
 	for _, info := range infos {
-		d := drain{js: a.js, stream: stream, name: info.Name, created: info.Created, subscriber: subscriber}
+		d := drain{js: a.js, stream: stream, name: info.Name, created: info.Created, subscriber: subscriber, waits: tell}
 		now, err := d.info(ctx)
 		if err != nil {
 			return nil, nil, fmt.Errorf("drain consumer %s: %w", info.Name, err)
@@ -167,6 +225,23 @@ func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos
 		}
 	}
 	return Skip{passed(infos, reached)}.and(append(before, note)...), pauses, nil
+}
+
+// tellWait tells once that a drain takes long, as soon as it does. left is how many events each of the consumers had under way.
+func (a *applier) tellWait(subscriber string, left map[string]int) func(consumer string, events int) {
+	began, told := time.Now(), a.waits == nil
+	return func(consumer string, events int) {
+		left[consumer] = events
+		if told || events == 0 || time.Since(began) < tellWaitAfter {
+			return
+		}
+		told = true
+		all := 0
+		for _, n := range left {
+			all += n
+		}
+		a.waits(subscriber, all)
+	}
 }
 
 // passed is up to where the events were delivered, by the partitions of the consumers; where some of those
@@ -188,21 +263,21 @@ func passed(infos []*jetstream.ConsumerInfo, reached []uint64) []uint64 {
 
 // throttle keeps a consumer from delivering anything new while something is in hand: with
 // max_ack_pending 1 the server still delivers again what was delivered, and nothing else.
-func (a *applier) throttle(ctx context.Context, stream string, info *jetstream.ConsumerInfo) error {
+func (a *applier) throttle(ctx context.Context, stream string, info *jetstream.ConsumerInfo) (*jetstream.ConsumerInfo, error) {
 	d := drain{js: a.js, stream: stream, name: info.Name, created: info.Created}
 	now, err := d.info(ctx)
 	if err != nil {
-		return fmt.Errorf("drain consumer %s: %w", info.Name, err)
+		return nil, fmt.Errorf("drain consumer %s: %w", info.Name, err)
 	}
 	if now.Config.MaxAckPending == 1 {
-		return nil
+		return now, nil
 	}
 	config := now.Config
 	config.MaxAckPending = 1
 	if _, err := a.js.UpdatePushConsumer(ctx, stream, config); err != nil {
-		return fmt.Errorf("drain consumer %s: %w", info.Name, err)
+		return nil, fmt.Errorf("drain consumer %s: %w", info.Name, err)
 	}
-	return nil
+	return now, nil
 }
 
 // drain brings one throttled consumer to the end of what it delivered.
@@ -212,6 +287,7 @@ type drain struct {
 	created                  time.Time
 	paused                   bool // by an operator
 	ours                     bool // paused by us
+	waits                    func(consumer string, events int)
 	since                    time.Time
 }
 
@@ -222,6 +298,7 @@ func (d *drain) run(ctx context.Context) (uint64, error) {
 		info, err := d.info(ctx)
 		if err == nil {
 			left = info.NumAckPending
+			d.waits(d.name, left)
 			var done bool
 			if done, err = d.step(ctx, info); done {
 				return info.Delivered.Stream, nil
@@ -233,6 +310,9 @@ func (d *drain) run(ctx context.Context) (uint64, error) {
 		select {
 		case <-ctx.Done():
 			d.resume(context.WithoutCancel(ctx))
+			if cause := context.Cause(ctx); !errors.Is(cause, errImpatient) {
+				return 0, fmt.Errorf("drain consumer %s: %w", d.name, cause)
+			}
 			return 0, &UndrainedError{Subscriber: d.subscriber, Events: left, Paused: d.paused}
 		case <-time.After(drainInterval):
 		}

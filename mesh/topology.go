@@ -38,7 +38,7 @@ type Subscriber struct {
 	OptStartTime    *time.Time              `json:"opt_start_time,omitempty"`
 	ReplayPolicy    jetstream.ReplayPolicy  `json:"replay_policy,omitempty"`
 	AckWait         Duration                `json:"ack_wait,omitempty"`        // default 10s
-	MaxDeliver      int                     `json:"max_deliver,omitempty"`     // default MaxAttempts + 3
+	MaxDeliver      int                     `json:"max_deliver,omitempty"`     // default MaxAttempts + 50
 	MaxAckPending   int                     `json:"max_ack_pending,omitempty"` // default 256
 	RateLimitBPS    uint64                  `json:"rate_limit_bps,omitempty"`
 	SampleFrequency string                  `json:"sample_freq,omitempty"`
@@ -243,6 +243,8 @@ type Rate struct {
 
 // ParseOptions is what ParseTopology needs to know of the process around it.
 type ParseOptions struct {
+	// Name is what mistakes call the file; "" is streams.json.
+	Name string
 	// Presets are the sources' defaults by preset name, each a JSON object with the fields of
 	// a source.
 	Presets map[string]json.RawMessage
@@ -251,6 +253,13 @@ type ParseOptions struct {
 	// UnbuiltTarget says what to do for a scheme that the process can't serve though others can; "" for
 	// what nobody serves. It may be nil.
 	UnbuiltTarget func(scheme string) string
+	// CheckSource and CheckSubscriber find what is wrong with a part of the topology that only those know
+	// who make use of it. The FieldErrors of what they return, alone or in what errors.Join makes of them,
+	// are reported where the field stands; another error at the part as a whole. Where something is known to
+	// be wrong already, nothing more is said. A part, and the rest of t, may lack what could not be read.
+	// They may be nil.
+	CheckSource     func(t *Topology, s Source) error
+	CheckSubscriber func(t *Topology, s Subscriber) error
 	// LookupEnv reads the environment; nil means os.LookupEnv.
 	LookupEnv func(string) (string, bool)
 }

@@ -141,7 +141,7 @@ func TestMistakes(t *testing.T) {
 		hint string
 	}{
 		"misspelt field":            {[]string{`"ack_wait": "10s"`, `"ack_wat": "30s"`}, "subscribers[0].ack_wat: unknown field", `did you mean "ack_wait"?`},
-		"swapped letters":           {[]string{`"max_deliver": 9`, `"max_delivre": 9`}, "subscribers[0].max_delivre: unknown field", `did you mean "max_deliver"?`},
+		"swapped letters":           {[]string{`"max_deliver": 56`, `"max_delivre": 56`}, "subscribers[0].max_delivre: unknown field", `did you mean "max_deliver"?`},
 		"unknown top field":         {[]string{`"sources": [`, `"queues": [], "sources": [`}, "queues: unknown field", ""},
 		"field twice":               {[]string{inStream, inStream + inStream}, "streams[0].name: the field stands here twice", ""},
 		"string for a number":       {[]string{`"max_attempts": 6`, `"max_attempts": "6"`}, "subscribers[0].max_attempts: expected a whole number, found a string", ""},
@@ -232,8 +232,8 @@ func TestMistakes(t *testing.T) {
 			"streams[1].max_consumers: 2 is too few", "raise it"},
 		"one file, two writers": {[]string{`"url": "${CRM_URL:-log:}"`, `"url": "file:.genmesh/./compliance.ndjson"`},
 			"subscribers[2].target.url: subscribers[0] writes this file already", "a file of its own"},
-		"too few deliveries":       {[]string{`"max_deliver": 9`, `"max_deliver": 6`}, "subscribers[0].max_deliver: 6 is not above max_attempts 6", "write 9"},
-		"endless deliveries":       {[]string{`"max_deliver": 9`, `"max_deliver": -1`}, "subscribers[0].max_deliver: -1 is not above", ""},
+		"too few deliveries":       {[]string{`"max_deliver": 56`, `"max_deliver": 6`}, "subscribers[0].max_deliver: 6 is not above max_attempts 6", "write 56"},
+		"endless deliveries":       {[]string{`"max_deliver": 56`, `"max_deliver": -1`}, "subscribers[0].max_deliver: -1 is not above", ""},
 		"hasty ack_wait":           {[]string{`"ack_wait": "10s"`, `"ack_wait": "500ms"`}, "subscribers[0].ack_wait: 500ms is out of range: 1s to 24h", ""},
 		"too many pending":         {[]string{`"max_ack_pending": 256`, `"max_ack_pending": 10001`}, "subscribers[0].max_ack_pending: 10001 is out of range", ""},
 		"more calls than pending":  {[]string{`"max_in_flight": 32`, `"max_in_flight": 257`}, "subscribers[0].max_in_flight: 257 calls at once", ""},
@@ -346,7 +346,7 @@ func TestDefaults(t *testing.T) {
 	topology, err := ParseTopology([]byte(text), parseOptions(nil))
 	require.NoError(t, err)
 	require.Equal(t, Subscriber{
-		Name: "billing", Stream: "INTERACTIONS", AckWait: Duration(10 * time.Second), MaxDeliver: 9, MaxAckPending: 8,
+		Name: "billing", Stream: "INTERACTIONS", AckWait: Duration(10 * time.Second), MaxDeliver: 56, MaxAckPending: 8,
 		MaxAttempts: 6, MaxInFlight: 8, Backoff: Backoff{Base: Duration(time.Second), Factor: 2, Max: Duration(time.Minute), Jitter: "none"},
 		Order: OrderInteraction, Partitions: 1, Breaker: Breaker{Failures: 10, For: Duration(10 * time.Second)},
 	}, topology.Subscribers[0])

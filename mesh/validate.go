@@ -1,8 +1,10 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +23,8 @@ type checker struct {
 	t      *Topology
 	opts   ParseOptions
 	places map[string]int64
+	// references are the decoder's.
+	references map[string]string
 	// unread are the mistakes of decoding: what could not be read is not judged again.
 	unread []located
 	// files are the subscribers that write a file, by its path.
@@ -73,6 +77,57 @@ func (c *checker) topology() {
 	c.overlappingStreams()
 	c.roles()
 	c.replayable()
+	c.users()
+}
+
+// users asks those who make use of the topology. They come last, for what is known to be wrong is not
+// judged again.
+func (c *checker) users() {
+	known := slices.Clone(c.mistakes)
+	if check := c.opts.CheckSource; check != nil {
+		for i, s := range c.t.Sources {
+			c.found(known, index("sources", i), check(c.t, s))
+		}
+	}
+	if check := c.opts.CheckSubscriber; check != nil {
+		for i, s := range c.t.Subscribers {
+			c.found(known, index("subscribers", i), check(c.t, s))
+		}
+	}
+}
+
+// found notes what somebody found wrong in the part at a path.
+func (c *checker) found(known []located, at string, err error) {
+	for _, e := range fieldErrors(err) {
+		path := inside(at, e.Field)
+		again := func(m located) bool { return within(m.Path, path) || within(path, m.Path) }
+		if !slices.ContainsFunc(known, again) {
+			c.wrong(path, c.unexpanded(at, e.Hint), "%s", c.unexpanded(at, e.Problem))
+		}
+	}
+}
+
+// leastHidden is the length of what may be a secret. To hide what is shorter would garble a text.
+const leastHidden = 4
+
+var reference = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)`)
+
+// unexpanded is a text on the part at a path with the references of that part in the place of what they
+// stand for, which may be a secret.
+func (c *checker) unexpanded(at, text string) string {
+	hidden := map[string]string{}
+	for path, written := range c.references {
+		for _, match := range reference.FindAllStringSubmatch(written, -1) {
+			if value, _ := c.opts.LookupEnv(match[1]); within(at, path) && len(value) >= leastHidden {
+				hidden[value] = "${" + match[1] + "}"
+			}
+		}
+	}
+	longestFirst := func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }
+	for _, value := range slices.SortedFunc(maps.Keys(hidden), longestFirst) {
+		text = strings.ReplaceAll(text, value, hidden[value])
+	}
+	return text
 }
 
 // replayable checks that the dead-letter stream can have a consumer for each subscriber's replays.

@@ -3,7 +3,6 @@ package mesh
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -35,7 +34,7 @@ func (c *checker) subscriber(at string, s *Subscriber) {
 	c.start(at, s)
 	c.backoff(at+".backoff", s.Backoff)
 	c.pace(at, s)
-	c.redactions(at, s)
+	c.redactedEnvelope(at, s)
 	if s.Target != nil {
 		c.target(at+".target", s.Target)
 	}
@@ -133,27 +132,6 @@ func (c *checker) partitions(at string, s *Subscriber) {
 			c.wrong(at+".partitions", fmt.Sprintf("write {partition} there, as in the default %q", DefaultSubject),
 				"sources[%d].subject has no {partition} as its second part, so its events can't be divided", i)
 		}
-	}
-}
-
-const (
-	maxRedactions    = 256
-	maxRedactionPath = 256
-)
-
-func (c *checker) redactions(at string, s *Subscriber) {
-	if len(s.Redact) > maxRedactions {
-		c.wrong(at+".redact", "", "%d paths; at most %d are allowed", len(s.Redact), maxRedactions)
-	}
-	hashes := false
-	for i, r := range s.Redact {
-		hashes = hashes || r.With == RedactHash
-		if r.Path == "" || len(r.Path) > maxRedactionPath || slices.Contains(strings.Split(r.Path, "."), "") {
-			c.wrong(index(at+".redact", i), `write such as "data.ani" or "data.participants.*.address"`, "%q is no path", r.Path)
-		}
-	}
-	if hashes && s.RedactKey == "" {
-		c.wrong(at+".redact_key", `add such as "redact_key": "${REDACT_KEY}"`, "missing: a hash without a key can be guessed")
 	}
 }
 
@@ -256,8 +234,8 @@ func (c *checker) loops(at string, s *Subscriber, stream *Stream) {
 	if s.Target == nil {
 		return
 	}
-	subject, isNATS := strings.CutPrefix(s.Target.URL, "nats:")
-	if isNATS && overlapping(subject, stream.Config().Subjects) != "" && s.Matches(subject) {
+	_, subject, _ := strings.Cut(s.Target.URL, ":")
+	if s.Target.scheme() == "nats" && overlapping(subject, stream.Config().Subjects) != "" && s.Matches(subject) {
 		c.wrong(at+".target.url", "publish to another stream's subject, or filter it out",
 			"%s takes %s, and the subscriber would get each event again, for ever", s.Stream, subject)
 	}
@@ -279,12 +257,13 @@ func (c *checker) archive(at string, t *Target) {
 
 // calls checks what is for http and https alone.
 func (c *checker) calls(at string, t *Target) {
-	isHTTP := strings.HasPrefix(t.URL, "http:") || strings.HasPrefix(t.URL, "https:")
+	scheme := t.scheme()
+	isHTTP := scheme == "http" || scheme == "https"
 	for field, given := range map[string]bool{
 		"headers": len(t.Headers) > 0, "secret_headers": len(t.SecretHeaders) > 0, "auth": t.Auth != nil,
 		"signing_secrets": len(t.SigningSecrets) > 0, "tls": t.TLS != nil, "proxy": t.Proxy != "", "allow_networks": len(t.AllowNetworks) > 0,
 	} {
-		takesTLS := field == "tls" && (strings.HasPrefix(t.URL, "kafka:") || strings.HasPrefix(t.URL, "rabbit:"))
+		takesTLS := field == "tls" && (scheme == "kafka" || scheme == "rabbit")
 		if given && !isHTTP && !takesTLS && t.URL != "" {
 			c.wrong(at+"."+field, "remove it", "it is for http and https targets")
 		}
@@ -300,42 +279,8 @@ func (c *checker) calls(at string, t *Target) {
 	if len(t.AllowNetworks) > maxNetworks {
 		c.wrong(at+".allow_networks", "", "%d networks; at most %d are allowed", len(t.AllowNetworks), maxNetworks)
 	}
-	for i, network := range t.AllowNetworks {
-		if _, err := netip.ParsePrefix(network); err != nil {
-			c.wrong(index(at+".allow_networks", i), `write such as "10.0.0.0/8" or "fd00::/8"`, "%q is no network", network)
-		}
-	}
-	if t.Auth != nil {
-		c.auth(at+".auth", t.Auth)
-	}
 	if t.TLS != nil && (t.TLS.CertFile == "") != (t.TLS.KeyFile == "") {
 		c.wrong(at+".tls", "give both or neither", "cert_file and key_file belong together")
-	}
-}
-
-// auth checks that a method has what it needs and nothing that is another's.
-func (c *checker) auth(at string, a *TargetAuth) {
-	given := map[string]bool{
-		"username": a.Username != "", "password": a.Password != "", "token": a.Token != "", "token_url": a.TokenURL != "",
-		"client_id": a.ClientID != "", "client_secret": a.ClientSecret != "", "scopes": len(a.Scopes) > 0, "audience": a.Audience != "",
-	}
-	needs := map[AuthMethod][]string{
-		AuthBasic: {"username", "password"}, AuthBearer: {"token"}, AuthOAuth2: {"token_url", "client_id", "client_secret"},
-	}[a.Method]
-	takes := map[AuthMethod][]string{AuthOAuth2: {"scopes", "audience"}}[a.Method]
-	if needs == nil {
-		c.wrong(at+".method", `write "basic", "bearer" or "oauth2"`, "missing")
-		return
-	}
-	for _, field := range needs {
-		if !given[field] {
-			c.wrong(join(at, field), "add it", "missing: %s needs it", a.Method)
-		}
-	}
-	for field, is := range given {
-		if is && !slices.Contains(needs, field) && !slices.Contains(takes, field) {
-			c.wrong(join(at, field), "remove it", "it is not for %s", a.Method)
-		}
 	}
 }
 
@@ -389,9 +334,19 @@ func cutLast(s, separator string) (before, after string, found bool) {
 	return s[:i], s[i+len(separator):], true
 }
 
-// Display is the URL for logs: without user, password, query and fragment, and without its path
-// if it came from the environment, for some services have their secret there.
+// Display is the URL for logs: as Shown, and without the path of http and https, for some services have their secret there.
 func (t Target) Display() string {
+	u, err := url.Parse(t.Shown())
+	if err == nil && (u.Scheme == "http" || u.Scheme == "https") {
+		u.Path = ""
+		return u.String()
+	}
+	return t.Shown()
+}
+
+// Shown is the URL for the terminal of whoever has streams.json: without user, password, query and fragment, and without its path if it
+// came from the environment.
+func (t Target) Shown() string {
 	u, err := url.Parse(t.URL)
 	if err != nil {
 		return "(not a URL)"

@@ -91,11 +91,13 @@ func TestAttemptsKeepTheirSchedule(t *testing.T) {
 			}),
 			DeadLetters: letters, Logger: quiet(), Metrics: NewMetrics(nil),
 		})
-		b := newBinding(NewCrew(CrewOptions{Logger: quiet()}), r, &unit{stream: "S", durable: "crm", served: mesh.Served{Shared: true}})
+		c := NewCrew(CrewOptions{Logger: quiet()})
+		c.receipts = given{}
+		b := newBinding(c, r, &unit{stream: "S", durable: "crm", served: mesh.Served{Shared: true}}, handover{})
 		go b.keepAlive()
 		msg := new(receipt)
 		r.mu.Lock()
-		d := &delivery{b: b, event: mesh.Event{Source: "s", Interaction: "i", Sequence: 1}, msg: msg, delivered: 1, alive: time.Now()}
+		d := &delivery{b: b, event: mesh.Event{Source: "s", Interaction: "i", Sequence: 1}, msg: msg, before: progress{Delivered: 1}, alive: time.Now()}
 		r.held[d.place()] = d
 		b.deliveries.Add(1)
 		r.enqueue(d)

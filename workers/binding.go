@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -58,6 +59,7 @@ type binding struct {
 	// before is what was out when the consumer was bound, before anything could be delivered here; for settle.
 	before    *jetstream.ConsumerInfo
 	unsettled chan struct{}
+	remade    chan struct{}
 
 	// Guarded by Runner.mu.
 	held    int
@@ -66,17 +68,25 @@ type binding struct {
 	lastAck string      // where the newest acknowledgement went
 	waiting []*delivery // until all is in hand; nil if nothing has to be waited for
 	gathers bool
-	next    uint64 // the consumer sequence that comes next, or 0
+	next    uint64 // the consumer sequence that comes next; 0 before the first, which may be one that the server had not sent yet
+	stale   bool   // the consumer was made anew since it was bound
+	created int64  // when the consumer that is bound was, in Unix nanoseconds
+	// known is of events that were given back before and did not come here yet, returned of those that were given
+	// back here, by stream sequence.
+	known, returned map[uint64]progress
+	// givenBack are the lanes of which something was given back.
+	givenBack map[string]bool
 }
 
 var errFenced = errors.New("the consumer may be another process' by now")
 
-func newBinding(c *Crew, r *Runner, u *unit) *binding {
+func newBinding(c *Crew, r *Runner, u *unit, handed handover) *binding {
 	b := &binding{
 		crew: c, r: r, stream: u.stream, durable: u.durable, shared: u.served.Shared, skip: u.served.Skip,
 		isReplay: u.stream == r.ReplayStream || u.served.Replay != nil, history: u.served.Replay,
 		log:   r.log.WithField("consumer", u.durable),
-		ended: make(chan struct{}), unsettled: make(chan struct{}, 1),
+		ended: make(chan struct{}), unsettled: make(chan struct{}, 1), remade: make(chan struct{}, 1),
+		created: handed.Created, known: maps.Clone(handed.Events), returned: map[uint64]progress{}, givenBack: map[string]bool{},
 	}
 	if h := b.history; h != nil && h.Rate.Events > 0 {
 		b.limiter = rate.NewLimiter(rate.Limit(h.Rate.PerSecond()), 1)
@@ -137,7 +147,11 @@ func (b *binding) serve() {
 			return
 		}
 		if err.Error() != last {
-			b.log.WithError(err).Warn("the consumer is not served; trying again until it is")
+			level := logrus.WarnLevel
+			if errors.Is(err, jetstream.ErrConsumerNotFound) {
+				level = logrus.InfoLevel // by apply most likely; a subscriber that is left without any is warned of
+			}
+			b.log.WithError(err).Log(level, "the consumer is not served; trying again until it is")
 			last = err.Error()
 		}
 		if errors.Is(err, errRebind) {
@@ -157,7 +171,7 @@ func (b *binding) bind() error {
 		return fmt.Errorf("consumer %s of stream %s: %w", b.durable, b.stream, err)
 	}
 	b.before = consumer.CachedInfo()
-	b.gather()
+	b.gather(b.before)
 	subscription, err := consumer.Consume(b.take, jetstream.ConsumeErrHandler(
 		// Never stop the subscription in here: the client holds its lock.
 		func(_ jetstream.ConsumeContext, err error) {
@@ -187,7 +201,7 @@ func (b *binding) drain(subscription jetstream.ConsumeContext) {
 
 // watch returns when the subscription no longer serves the consumer, or when it is left.
 func (b *binding) watch(consumer jetstream.PushConsumer, subscription jetstream.ConsumeContext) error {
-	bound := consumer.CachedInfo().Config
+	bound, created := consumer.CachedInfo().Config, consumer.CachedInfo().Created
 	interval := checkInterval
 	if b.history != nil {
 		interval = historyInterval
@@ -203,14 +217,18 @@ func (b *binding) watch(consumer jetstream.PushConsumer, subscription jetstream.
 			return fmt.Errorf("%w: the connection closed it", errRebind)
 		case <-b.unsettled:
 			b.settle(consumer, subscription)
+		case <-b.remade:
+			return fmt.Errorf("%w: the consumer was made anew", errRebind)
 		case <-ticker.C:
 		}
 		info, err := b.info(consumer)
 		switch {
 		case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
-			return fmt.Errorf("%w: the consumer was deleted", errRebind)
+			return fmt.Errorf("%w: the consumer was deleted (%w)", errRebind, jetstream.ErrConsumerNotFound)
 		case err != nil:
 			continue // NATS is away; the subscription resumes with the connection
+		case !info.Created.Equal(created):
+			return fmt.Errorf("%w: the consumer was made anew", errRebind)
 		case info.Config.DeliverSubject != bound.DeliverSubject || info.Config.DeliverGroup != bound.DeliverGroup:
 			return fmt.Errorf("%w: the consumer delivers elsewhere now", errRebind)
 		case info.PushBound:

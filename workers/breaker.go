@@ -54,6 +54,12 @@ func (b *breaker) restore(s mesh.BreakerState) {
 	}
 }
 
+func (b *breaker) isOpen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open
+}
+
 // shutFor is how long nothing may try; while an event tries, until it is done.
 func (b *breaker) shutFor(now time.Time) time.Duration {
 	b.mu.Lock()

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/genmesh/genmesh/mesh"
 )
 
 const claimKeys = "claim."
@@ -15,11 +17,14 @@ const claimKeys = "claim."
 type holding struct {
 	owner    string // "" if it was let go
 	revision uint64
+	handover handover
 }
 
 // claimState is a claim as it is stored.
 type claimState struct {
 	Owner string `json:"owner,omitempty"`
+	// Handover is from before the owner had the consumer.
+	Handover handover `json:"handover,omitzero"`
 }
 
 func (c *Crew) noteClaim(key string, entry jetstream.KeyValueEntry, gone bool) {
@@ -27,7 +32,8 @@ func (c *Crew) noteClaim(key string, entry jetstream.KeyValueEntry, gone bool) {
 	if entry.Revision() <= before.revision {
 		return
 	}
-	now := holding{owner: parsedState[claimState](entry, gone).Owner, revision: entry.Revision()}
+	state := parsedState[claimState](entry, gone)
+	now := holding{owner: state.Owner, revision: entry.Revision(), handover: state.Handover}
 	c.claims[key] = now
 	if u := c.units[key]; u != nil && before.owner != now.owner {
 		u.free = time.Now()
@@ -44,8 +50,12 @@ const (
 // isOurs reports whether a consumer that is not served here should be: it is free, and this process
 // is the one to serve it, or that one does not.
 func (c *Crew) isOurs(u *unit) bool {
-	owner := c.claims[u.key()].owner
+	claim := c.claims[u.key()]
+	owner := claim.owner
 	if owner != "" && owner != c.id && c.lives(owner) {
+		return false
+	}
+	if claim.revision == 0 && !c.isNew(u) && time.Since(c.watched) < c.Lease {
 		return false
 	}
 	if c.preferred(u) == c.id {
@@ -56,6 +66,35 @@ func (c *Crew) isOurs(u *unit) bool {
 	}
 	u.kept = time.Now().Add(keepTime)
 	return true
+}
+
+// isNew reports whether a consumer was made within the lease, and no claim of it can have been lost since. Another one that nobody
+// has ever claimed may be served all the same, by processes that did not notice yet that the bucket with their claims was deleted
+// or purged.
+func (c *Crew) isNew(u *unit) bool {
+	return !c.born.IsZero() && u.created.After(c.born) && c.serverNow.Sub(u.created) < c.Lease
+}
+
+// hasClaims reports whether a claim of ours is still in the bucket; a purge is told to no watch.
+func (c *Crew) hasClaims(ctx context.Context, kv jetstream.KeyValue) bool {
+	key := c.anyClaim()
+	if key == "" {
+		return true
+	}
+	_, err := kv.Get(ctx, claimKeys+key)
+	return !errors.Is(err, jetstream.ErrKeyNotFound)
+}
+
+// anyClaim is a claim that is ours, or "".
+func (c *Crew) anyClaim() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, u := range c.units {
+		if u.binding != nil && !u.served.Shared && !u.gone && u.binding.leaving.Err() == nil && c.claims[key].owner == c.id {
+			return key
+		}
+	}
+	return ""
 }
 
 // freeSince is since when nobody serves a consumer: its owner let it go, or is gone.
@@ -70,7 +109,10 @@ func (c *Crew) freeSince(u *unit, owner string) time.Time {
 
 // claim makes a consumer this process' own and serves it, unless another was faster.
 func (c *Crew) claim(ctx context.Context, u *unit) {
-	taken, err := c.setOwner(ctx, u.key(), c.id)
+	c.mu.Lock()
+	handed := c.handed(u)
+	c.mu.Unlock()
+	taken, err := c.setOwner(ctx, u.key(), c.id, handed)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u.claiming = false
@@ -83,24 +125,25 @@ func (c *Crew) claim(ctx context.Context, u *unit) {
 		c.log.WithError(err).WithField("consumer", u.durable).Debug("the consumer could not be claimed")
 	case !taken:
 	case r == nil || u.gone || ctx.Err() != nil || !c.isAlive():
-		c.serving.Go(func() { c.release(u) })
+		c.serving.Go(func() { c.release(u, handed) })
 	default:
-		c.serve(r, u)
+		u.own = nil
+		c.serve(r, u, handed)
 	}
 }
 
 // release lets others claim a consumer.
-func (c *Crew) release(u *unit) {
+func (c *Crew) release(u *unit, handed handover) {
 	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 	defer cancel()
-	if _, err := c.setOwner(ctx, u.key(), ""); err != nil {
+	if _, err := c.setOwner(ctx, u.key(), "", handed); err != nil {
 		c.log.WithError(err).WithField("consumer", u.durable).Debug("the consumer could not be released; its claim ends with the lease")
 	}
 }
 
 // setOwner changes a claim if nobody else has since we looked.
-func (c *Crew) setOwner(ctx context.Context, key, owner string) (bool, error) {
-	raw, err := json.Marshal(claimState{Owner: owner})
+func (c *Crew) setOwner(ctx context.Context, key, owner string, handed handover) (bool, error) {
+	raw, err := json.Marshal(claimState{owner, handed})
 	if err != nil {
 		return false, err
 	}
@@ -112,9 +155,8 @@ func (c *Crew) setOwner(ctx context.Context, key, owner string) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Lease/2)
 	defer cancel()
-	revision, err := kv.Update(ctx, claimKeys+key, raw, known.revision)
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+	revision, err := overwrite(ctx, kv, claimKeys+key, raw, known.revision)
+	if mesh.IsConflict(err) {
 		return false, c.rereadClaim(ctx, kv, key)
 	}
 	if err != nil {
@@ -123,9 +165,17 @@ func (c *Crew) setOwner(ctx context.Context, key, owner string) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.claims[key].revision < revision {
-		c.claims[key] = holding{owner, revision}
+		c.claims[key] = holding{owner, revision, handed}
 	}
 	return true, nil
+}
+
+// overwrite writes a key of a bucket if its revision is the given one; 0 is a key that is not there.
+func overwrite(ctx context.Context, kv jetstream.KeyValue, key string, raw []byte, revision uint64) (uint64, error) {
+	if revision == 0 {
+		return kv.Create(ctx, key, raw) // Update would not write over the mark of a deletion
+	}
+	return kv.Update(ctx, key, raw, revision)
 }
 
 // rereadClaim takes in what the bucket says of a claim, whatever was known of it: the bucket may have been
@@ -145,12 +195,18 @@ func (c *Crew) rereadClaim(ctx context.Context, kv jetstream.KeyValue, key strin
 }
 
 // purgeClaim takes the claim of a consumer that is no more out of the bucket, which would fill with those
-// of replays.
-func (c *Crew) purgeClaim(ctx context.Context, key string) {
+// of replays and of former layouts, unless somebody has claimed one that was made anew under its name.
+func (c *Crew) purgeClaim(key string) {
+	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
+	defer cancel()
 	c.mu.Lock()
-	delete(c.claims, key)
+	kv, known := c.kv, c.claims[key]
 	c.mu.Unlock()
-	if err := c.purge(ctx, claimKeys+key); err != nil {
+	if known.owner != "" || known.revision == 0 {
+		return
+	}
+	err := kv.Purge(ctx, claimKeys+key, jetstream.LastRevision(known.revision))
+	if err != nil && !mesh.IsConflict(err) {
 		c.log.WithError(err).WithField("claim", key).Debug("a claim that is no more stays in the state bucket")
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +32,8 @@ type CrewOptions struct {
 	Logger logrus.FieldLogger
 }
 
+var errNoState = errors.New("the state bucket is not open")
+
 const (
 	defaultCrewLease = 6 * time.Second
 	// lookInterval is how often the server's consumers are looked at.
@@ -54,21 +55,25 @@ type Crew struct {
 	id      string
 	machine string
 	log     logrus.FieldLogger
+	// receipts are shared by all runners, and the round trips with them.
+	receipts receipts
 
 	mu        sync.Mutex
 	state     *mesh.State        // nil until it was opened
 	kv        jetstream.KeyValue // of the same bucket
+	born      time.Time          // since when the bucket was not purged, by the server's clock; zero if that can't be told
 	runners   map[string]*Runner // by subscriber
 	members   map[string]*member
 	claims    map[string]holding // by unit
 	units     map[string]*unit
 	pauses    map[string]mesh.Pause
 	breakers  map[string]mesh.BreakerState
-	isCurrent bool      // what is known of the bucket is all that is in it
-	serverNow time.Time // the server's time of our last sign of life
-	revision  uint64    // of our newest sign of life that was taken
-	sent      time.Time // when that was sent
-	watched   time.Time // when the watch began
+	waits     map[string]bool // subscribers of which the bucket says that they wait
+	isCurrent bool            // what is known of the bucket is all that is in it
+	serverNow time.Time       // the server's time of our last sign of life
+	revision  uint64          // of our newest sign of life that was taken
+	sent      time.Time       // when that was sent
+	watched   time.Time       // when the watch began
 
 	began time.Time
 	// beaten is when our last sign of life was sent that came back through the watch, since began; 0 before the
@@ -80,30 +85,14 @@ type Crew struct {
 	serving sync.WaitGroup
 }
 
-// unit is a consumer that a process can serve.
-type unit struct {
-	stream, durable string
-	served          mesh.Served
-	created         time.Time
-	binding         *binding // nil if it is not served here
-	claiming        bool
-	gone            bool // the server has it no more; forgotten once it is not served here
-	// free is since when nobody serves it, as far as we know.
-	free time.Time
-	// kept is until when it stays here although another process should serve it, which did not.
-	kept time.Time
-}
-
-// key names it in the state bucket, whose keys take few characters.
-func (u *unit) key() string { return mesh.Token(u.stream) + "." + u.durable }
-
 // NewCrew makes a Crew; Run starts it.
 func NewCrew(o CrewOptions) *Crew {
 	o.Lease = cmp.Or(o.Lease, defaultCrewLease)
 	return &Crew{
 		CrewOptions: o, id: newMemberID(), machine: machine(), began: time.Now(), log: o.Logger.WithField("component", "crew"),
-		runners: map[string]*Runner{}, members: map[string]*member{}, claims: map[string]holding{}, units: map[string]*unit{},
-		pauses: map[string]mesh.Pause{}, breakers: map[string]mesh.BreakerState{},
+		receipts: &roundTrips{js: o.JetStream},
+		runners:  map[string]*Runner{}, members: map[string]*member{}, claims: map[string]holding{}, units: map[string]*unit{},
+		pauses: map[string]mesh.Pause{}, breakers: map[string]mesh.BreakerState{}, waits: map[string]bool{},
 		changed: make(chan struct{}, 1), looks: make(chan struct{}, 1),
 	}
 }
@@ -157,7 +146,7 @@ func (c *Crew) take(ctx context.Context) error {
 	}
 	defer watcher.Stop() //nolint:errcheck // the server forgets it anyway
 	c.mu.Lock()
-	c.state, c.kv, c.isCurrent, c.watched = state, kv, false, time.Now()
+	c.state, c.kv, c.born, c.isCurrent, c.watched = state, kv, time.Time{}, false, time.Now()
 	c.claims = map[string]holding{} // the bucket may be another one
 	c.mu.Unlock()
 	var beating sync.WaitGroup
@@ -201,11 +190,21 @@ func (c *Crew) note(entry jetstream.KeyValueEntry) {
 		c.noteMember(name, entry, gone)
 	case claimKeys:
 		c.noteClaim(name, entry, gone)
+	case mesh.BornKey + ".":
+		c.born = entry.Created()
+		if gone {
+			c.born = time.Time{}
+		}
 	case mesh.PauseKeys:
 		c.pauses[name] = parsedState[mesh.Pause](entry, gone)
 		if r := c.runners[name]; r != nil {
 			r.turnstile.pause(c.pauses[name])
 		}
+	case mesh.WaitKeys:
+		if r := c.runners[name]; r != nil && !gone {
+			r.standing.heard()
+		}
+		c.waits[name] = !gone
 	case mesh.BreakerKeys:
 		c.breakers[name] = parsedState[mesh.BreakerState](entry, gone)
 	}
@@ -231,107 +230,14 @@ func signal(c chan struct{}) {
 	}
 }
 
-// look keeps the list of consumers fresh until ctx ends.
-func (c *Crew) look(ctx context.Context) {
-	ticker := time.NewTicker(lookInterval)
-	defer ticker.Stop()
-	for {
-		if c.list(ctx) {
-			c.wake()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		case <-c.looks:
-		}
-	}
-}
-
-// list reads which consumers the subscribers here have on the server; false means that it can't say.
-func (c *Crew) list(ctx context.Context) bool {
-	c.mu.Lock()
-	streams := map[string]bool{}
-	for _, r := range c.runners {
-		for _, stream := range r.streams() {
-			streams[stream] = true
-		}
-	}
-	c.mu.Unlock()
-	for stream := range streams {
-		found, err := listUnits(ctx, c.JetStream, stream)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			found, err = nil, nil
-		}
-		if err != nil {
-			return false
-		}
-		c.listed(stream, found)
-	}
-	return true
-}
-
-func listUnits(ctx context.Context, js jetstream.JetStream, stream string) ([]*unit, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	handle, err := js.Stream(ctx, stream)
-	if err != nil {
-		return nil, err
-	}
-	var units []*unit
-	list := handle.ListConsumers(ctx)
-	for info := range list.Info() {
-		if served, ok := mesh.ServedBy(info.Config); ok {
-			units = append(units, &unit{stream: stream, durable: info.Name, served: served, created: info.Created})
-		}
-	}
-	return units, list.Err()
-}
-
-// listed takes in what a stream's consumers are.
-func (c *Crew) listed(stream string, found []*unit) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	is := map[string]*unit{}
-	for _, u := range found {
-		is[u.key()] = u
-	}
-	for key, u := range c.units {
-		if now := is[key]; u.stream == stream && (now == nil || !now.created.Equal(u.created)) {
-			c.drop(u)
-			u.gone = true
-			if u.binding == nil && !u.claiming {
-				delete(c.units, key)
-			}
-		}
-	}
-	for key, u := range is {
-		if known := c.units[key]; known != nil {
-			known.served = u.served
-		} else {
-			u.free = time.Now()
-			c.units[key] = u
-		}
-	}
-	for _, r := range c.runners {
-		r.seen(stream, slices.ContainsFunc(found, func(u *unit) bool { return u.served.Subscriber == r.Subscriber.Name }))
-	}
-}
-
-// forgetUnit forgets a consumer that is no more; one that was made anew under its name is looked for at once.
-// The caller holds the lock.
-func (c *Crew) forgetUnit(u *unit) {
-	if c.units[u.key()] == u {
-		delete(c.units, u.key())
-	}
-	signal(c.looks)
-}
-
 // attach adds a runner, whose consumers are served from now on.
 func (c *Crew) attach(r *Runner) {
 	c.mu.Lock()
 	c.runners[r.Subscriber.Name] = r
 	r.turnstile.pause(c.pauses[r.Subscriber.Name])
+	if c.waits[r.Subscriber.Name] {
+		r.standing.heard()
+	}
 	c.mu.Unlock()
 	signal(c.looks)
 }
@@ -368,7 +274,7 @@ func (c *Crew) settle(ctx context.Context) {
 			c.review(u)
 		case r == nil:
 		case u.served.Shared:
-			c.serve(r, u)
+			c.serve(r, u, handover{})
 		case c.isOurs(u):
 			u.claiming = true
 			c.serving.Go(func() { c.claim(ctx, u) })
@@ -397,6 +303,9 @@ func (c *Crew) review(u *unit) {
 	}
 	owner := c.claims[u.key()].owner
 	switch {
+	case owner == "" && u.binding.leaving.Err() == nil:
+		c.log.WithField("consumer", u.durable).Warn("our claim is gone from the state bucket, which somebody deleted or purged; the consumer may be another process' by now and is let go")
+		u.binding.fence()
 	case owner != "" && owner != c.id:
 		c.log.WithFields(logrus.Fields{"consumer": u.durable, "process": owner}).Warn("another process took the consumer over")
 		u.binding.fence()
@@ -418,12 +327,13 @@ func (c *Crew) drop(u *unit) {
 }
 
 // serve starts the service of a consumer; the caller holds the lock.
-func (c *Crew) serve(r *Runner, u *unit) {
-	b := newBinding(c, r, u)
+func (c *Crew) serve(r *Runner, u *unit, handed handover) {
+	b := newBinding(c, r, u, handed)
 	u.binding = b
 	c.divide()
 	// Whoever served the consumer before may have left it with an open breaker.
 	r.turnstile.breaker.restore(c.breakers[r.Subscriber.Name])
+	r.metrics.breaker(r.turnstile.breaker.isOpen())
 	c.serving.Go(func() {
 		b.run()
 		c.left(u, b)
@@ -435,17 +345,25 @@ func (c *Crew) left(u *unit, b *binding) {
 	if c.isLast(b) {
 		b.r.idle()
 	}
-	if !u.served.Shared && !b.isFenced() {
-		c.release(u)
+	switch {
+	case b.shared:
+	case b.isFenced():
+		kept := b.handover()
+		c.mu.Lock()
+		u.own = &kept
+		c.mu.Unlock()
+	default:
+		c.release(u, b.handover())
 	}
 	c.mu.Lock()
 	u.binding, u.free = nil, time.Now()
-	if u.gone {
+	gone := u.gone
+	if gone {
 		c.forgetUnit(u)
 	}
 	c.mu.Unlock()
-	if u.gone && u.served.Replay != nil {
-		c.purgeClaim(context.Background(), u.key())
+	if gone && !b.shared {
+		c.purgeClaim(u.key())
 	}
 	b.r.forgetLag(b)
 	close(b.ended)
@@ -488,17 +406,4 @@ func (c *Crew) divide() {
 		}
 		r.turnstile.share(shares[name])
 	}
-}
-
-// noteBreaker keeps the state of a subscriber's breaker, so that it survives a restart.
-func (c *Crew) noteBreaker(ctx context.Context, subscriber string, b mesh.BreakerState) error {
-	c.mu.Lock()
-	state := c.state
-	c.mu.Unlock()
-	if state == nil {
-		return errors.New("the state bucket is not open")
-	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	return state.SetBreaker(ctx, subscriber, b)
 }

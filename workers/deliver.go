@@ -9,104 +9,186 @@ import (
 	"github.com/genmesh/genmesh/mesh"
 )
 
+// ending is how this process is done with an event.
+type ending struct {
+	// outcome is "" for an event that is given back, because its consumer is left.
+	outcome mesh.Outcome
+	delay   time.Duration // of what is given back
+	passed  string        // why an event was passed by
+	reason  mesh.DeadReason
+	cause   error // of a dead letter
+}
+
+func givenBack(delay time.Duration) ending { return ending{delay: delay} }
+
+func deadFor(reason mesh.DeadReason, cause error) ending {
+	return ending{outcome: mesh.OutcomeDead, reason: reason, cause: cause}
+}
+
 // deliver brings one event to its end: acknowledged, a dead letter, or given back because the
-// consumer is left. For the latter it returns the delay and true.
-func (r *Runner) deliver(d *delivery) (time.Duration, bool) {
-	if r.isLastDelivery(d) {
-		// Whoever had it before died with it or gave it back. The last delivery is kept for the
-		// burial, so that nothing ends without a trace.
-		return r.bury(d, mesh.DeadAbandoned, errors.New("its deliveries are used up: workers died with it or gave it back"))
+// consumer is left. For the latter it returns true.
+func (r *Runner) deliver(d *delivery) (returned bool) {
+	// Thousands may wait in bring: what else needs the stack is called after it.
+	switch end := r.bring(d); end.outcome {
+	case mesh.OutcomeDelivered:
+		r.metrics.outcome(outcomeDelivered)
+		r.record(d, mesh.OutcomeDelivered, "")
+		r.acknowledge(d)
+		return false
+	case mesh.OutcomePassed:
+		r.metrics.outcome(outcomePassed)
+		r.record(d, mesh.OutcomePassed, end.passed)
+		r.acknowledge(d)
+		return false
+	case mesh.OutcomeDead:
+		return r.bury(d, end.reason, end.cause)
+	default:
+		return r.back(d, end.delay)
 	}
-	event, gets, why, err := r.shape(d)
+}
+
+// bring shapes the event and hands it to the target until its fate is known.
+func (r *Runner) bring(d *delivery) ending {
+	if r.isLeftForBurial(d) || !d.b.shared && d.before.Lost >= r.Subscriber.MaxAttempts+crashes {
+		return deadFor(mesh.DeadAbandoned, errAbandoned)
+	}
+	if r.Shape == nil {
+		return r.try(d, &d.event)
+	}
+	event, why, err := r.shape(d)
 	switch {
 	case d.b.working.Err() != nil || err != nil && d.b.leaving.Err() != nil:
-		return r.back(d, 0)
+		return givenBack(0)
 	case err != nil:
-		return r.bury(d, mesh.DeadShape, err)
-	case !gets:
-		r.metrics.outcome(outcomePassed)
-		r.record(d, mesh.OutcomePassed, why)
-		r.acknowledge(d)
-		return 0, false
+		return deadFor(mesh.DeadShape, err)
+	case event == nil:
+		return ending{outcome: mesh.OutcomePassed, passed: why}
 	}
 	return r.try(d, event)
 }
 
-// shape makes of the event what the subscriber gets. An error that a retry may cure, as when the
-// machine was too busy for the time that a step has, counts as an attempt.
-func (r *Runner) shape(d *delivery) (event mesh.Event, gets bool, why string, err error) {
-	if r.Shape == nil {
-		return d.event, true, "", nil
-	}
+// shape makes of the event what the subscriber gets; nil, and why, for what it does not get. An error that
+// a retry may cure, as when the machine was too busy for the time that a step has, counts as an attempt.
+func (r *Runner) shape(d *delivery) (event *mesh.Event, why string, err error) {
 	for {
-		event, gets, why, err = r.Shape.Shape(d.b.working, d.event)
-		if fate, _ := FateOf(err); fate != Retry || d.b.working.Err() != nil {
-			return event, gets, why, err
+		shaped, gets, why, err := r.Shape.Shape(d.b.working, d.event)
+		fate, _ := FateOf(err)
+		switch {
+		case err == nil && gets:
+			return &shaped, "", nil
+		case fate != Retry || d.b.working.Err() != nil:
+			return nil, why, err
 		}
 		if d.attempts++; r.spent(d) >= r.Subscriber.MaxAttempts {
-			return event, gets, why, err
+			return nil, "", err
 		}
-		if !sleep(d.b.leaving, delayBefore(r.Subscriber.Backoff, d.attempts)) {
-			return event, gets, why, err
+		if !sleep(d.b.leaving, delayBefore(r.Subscriber.Backoff, r.spent(d))) {
+			return nil, "", err
 		}
 	}
 }
 
-// try hands the event to the target until its fate is settled.
-func (r *Runner) try(d *delivery, event mesh.Event) (time.Duration, bool) {
+// try hands the event to the target until its fate is known.
+func (r *Runner) try(d *delivery, event *mesh.Event) ending {
 	for {
 		probes, ok := r.turn(d)
 		if !ok {
-			return r.back(d, 0)
+			return givenBack(0)
 		}
+		began := time.Now()
 		err := r.attempt(d, event)
-		if err != nil && (d.b.working.Err() != nil || errors.Is(err, errLeaseLost)) {
+		fate, after := FateOf(err)
+		suspect, alone := r.suspects(d, err)
+		if suspect {
+			fate = Retry
+		}
+		isCut := err != nil && (d.b.working.Err() != nil || errors.Is(err, errLeaseLost))
+		if !isCut && fate == Wait && !alone {
+			r.shut(after, err) // before the slot is another's
+		}
+		counts := isCut || fate != Retry || r.turnstile.breaker.failed(probes, err)
+		r.turnstile.leave(d.b.history != nil)
+		if isCut {
 			r.turnstile.breaker.gaveUp(probes)
 			if errors.Is(err, errLeaseLost) {
 				d.b.fence() // what is behind it must not overtake
 			}
-			return r.back(d, 0)
+			return givenBack(0)
 		}
-		switch fate, after := FateOf(err); fate {
+		switch fate {
 		case Done:
-			r.turnstile.taken()
-			r.turnstile.breaker.answered()
-			r.metrics.outcome(outcomeDelivered)
-			r.record(d, mesh.OutcomeDelivered, "")
-			r.acknowledge(d)
-			return 0, false
+			r.answered(began)
+			return ending{outcome: mesh.OutcomeDelivered}
 		case Refuse:
-			r.turnstile.breaker.answered()
+			r.answered(began)
 			r.metrics.outcome(outcomeRejected)
-			return r.bury(d, mesh.DeadRejected, err)
+			return deadFor(mesh.DeadRejected, err)
 		case Wait:
 			r.turnstile.breaker.gaveUp(probes)
 			r.metrics.outcome(outcomeWaits)
 			d.attempts--
-			r.shut(after, err)
+			if alone && !sleep(d.b.leaving, delayBefore(r.Subscriber.Backoff, d.refusals)) {
+				return givenBack(0)
+			}
 		case Retry:
 			r.metrics.outcome(outcomeFailed)
-			if !r.turnstile.breaker.failed(probes, err) {
+			if !counts {
 				d.attempts--
 				d.probed++
 				continue // the breaker says when to try again, and who
 			}
 			if r.spent(d) >= r.Subscriber.MaxAttempts {
-				return r.bury(d, mesh.DeadExhausted, err)
+				return deadFor(mesh.DeadExhausted, err)
 			}
-			delay := delayBefore(r.Subscriber.Backoff, d.attempts)
-			r.explain(d, err).WithField("retry_in", delay.String()).Warn("the target failed; the event is tried again")
+			delay := delayBefore(r.Subscriber.Backoff, r.spent(d))
+			r.warnOfRetry(d, err, delay)
 			if !sleep(d.b.leaving, delay) {
-				return r.back(d, delay)
+				return givenBack(delay)
 			}
 		}
 	}
 }
 
-func (r *Runner) back(d *delivery, delay time.Duration) (time.Duration, bool) {
+// answered notes that the target is well enough to judge an event, in a call that began then.
+func (r *Runner) answered(began time.Time) {
+	r.turnstile.taken(began)
+	r.turnstile.breaker.answered()
+	r.metrics.waiting.Set(0)
+	if r.standing.endWait() {
+		r.log.Info("the target answers again: the subscriber goes on")
+	}
+}
+
+// enoughProofs is how often it must be seen that an event alone is refused before that is believed without another event to compare with:
+// one that nothing follows must come to an end, too.
+const enoughProofs = 2
+
+// suspects looks at an error that would meet every event alike. It is the event's own fault if the target has answered a call
+// for another one since, that began after it was refused; and if the target has done so just now, only this event waits, to
+// find that out. The event gives way to the others.
+func (r *Runner) suspects(d *delivery, err error) (itself, alone bool) {
+	if !isUnusable(err) {
+		return false, false
+	}
+	others, lately := r.turnstile.tookSince(d.refused)
+	if d.refusals > 0 && others {
+		d.proofs++
+	}
+	itself = d.refusals > 0 && others || d.proofs >= enoughProofs
+	d.refusals++
+	d.probed++
+	d.refused = time.Now()
+	return itself, lately
+}
+
+func (r *Runner) warnOfRetry(d *delivery, err error, delay time.Duration) {
+	r.explain(d, err).WithField("retry_in", delay.String()).Warn("the target failed; the event is tried again")
+}
+
+func (r *Runner) back(d *delivery, delay time.Duration) (returned bool) {
 	r.metrics.outcome(outcomeReturned)
 	r.giveBack(d, delay)
-	return delay, true
+	return true
 }
 
 // turn waits until the event may be tried; false means that its consumer is left.
@@ -125,17 +207,17 @@ func (r *Runner) turn(d *delivery) (probes, ok bool) {
 	return probes, ok
 }
 
-// attempt hands the event to the target once, and frees the slot that turn took.
-func (r *Runner) attempt(d *delivery, event mesh.Event) error {
-	defer r.turnstile.leave(d.b.history != nil)
+// attempt hands the event to the target once. The caller frees the slot that turn took, once it knows what that means for the others.
+func (r *Runner) attempt(d *delivery, event *mesh.Event) error {
 	started := time.Now()
 	if d.first.IsZero() {
 		d.first = started
 	}
 	d.attempts++
-	event.Attempt = r.spent(d)
 	ctx := WithLease(withPace(d.b.working, r.turnstile.noteLimit), d.b.mayAct)
-	err := call(ctx, r.Handler, event)
+	own := *event
+	own.Attempt = r.spent(d)
+	err := call(ctx, r.Handler, own)
 	r.metrics.seconds.Observe(time.Since(started).Seconds())
 	return err
 }
@@ -153,20 +235,35 @@ func (r *Runner) record(d *delivery, outcome mesh.Outcome, reason string) {
 	}, mesh.Partition(d.event.Interaction))
 }
 
-// spent is how many attempts the event has had: those of this process, and one for each
-// delivery that ended without a word. A process that was given only a few of its deliveries
-// tries at least once.
-func (r *Runner) spent(d *delivery) int { return int(d.delivered) - 1 + d.attempts }
+// spent is how many attempts the event has had: those of this process, and those that others left word of.
+func (r *Runner) spent(d *delivery) int { return d.before.Attempts + d.attempts }
 
-func (r *Runner) isLastDelivery(d *delivery) bool {
-	return d.delivered > 1 && int(d.delivered) >= r.Subscriber.MaxDeliver
+// errAbandoned is why an event is a dead letter that no target refused.
+var errAbandoned = errors.New("it was delivered again and again and came to no end: workers died with it or gave it back")
+
+// isLeftForBurial reports whether this is one of the last deliveries that the server allows. They are kept for the burial, so that nothing
+// ends without a trace.
+func (r *Runner) isLeftForBurial(d *delivery) bool {
+	last := r.Subscriber.MaxDeliver - (r.Subscriber.MaxDeliver-r.Subscriber.MaxAttempts)/spareForBurial
+	return d.before.Delivered > 1 && int(d.before.Delivered) >= last
 }
+
+// spareForBurial is which part of the deliveries beyond an event's attempts is left for its burial: one
+// may be lost on its way, when its process or NATS ends, and the server tells of the last one only once, which may be lost, too.
+const spareForBurial = 5
 
 // shut makes the whole subscriber wait, because its target asked for air.
 func (r *Runner) shut(after time.Duration, err error) {
-	if waits, news := r.turnstile.asksForAir(after); news {
-		r.log.WithError(err).WithField("wait", waits.String()).Warn("the subscriber waits: its target asks for air, or can't be used")
+	waits, news := r.turnstile.asksForAir(after)
+	if !news {
+		return
 	}
+	r.metrics.waiting.Set(1)
+	level := logrus.DebugLevel
+	if r.standing.setWait(waits, err.Error()) {
+		level = logrus.WarnLevel
+	}
+	r.log.WithError(err).WithField("wait", waits.String()).Log(level, "the subscriber waits: its target asks for air, or can't be used")
 }
 
 // buryWait is the pause before another try when the dead-letter stream refuses.
@@ -174,8 +271,8 @@ const buryWait = time.Second
 
 // bury makes the event a dead letter. The event is let go only after the dead letter is stored;
 // while the dead-letter stream refuses, the event stays in hand, until the consumer is left and
-// gives it back. For the latter it returns the delay and true.
-func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) (time.Duration, bool) {
+// gives it back. For the latter it returns true.
+func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) (returned bool) {
 	letter := r.letter(d, reason, cause)
 	for refused := false; ; refused = true {
 		err := r.DeadLetters.Bury(d.b.working, letter)
@@ -195,7 +292,7 @@ func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) (time.Du
 	}).Error("dead letter: look at it with genmesh dead list")
 	r.record(d, mesh.OutcomeDead, string(reason))
 	r.terminate(d, reason)
-	return 0, false
+	return false
 }
 
 func (r *Runner) letter(d *delivery, reason mesh.DeadReason, cause error) mesh.DeadLetter {
@@ -210,6 +307,9 @@ func (r *Runner) letter(d *delivery, reason mesh.DeadReason, cause error) mesh.D
 	}
 	if d.attempts == 0 {
 		letter.LastAttempt = time.Time{}
+	}
+	if reason == mesh.DeadAbandoned {
+		letter.Attempts += d.before.Lost // as far as anybody knows
 	}
 	var failure *Failure
 	if errors.As(cause, &failure) {

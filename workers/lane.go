@@ -16,16 +16,22 @@ type delivery struct {
 	b     *binding
 	event mesh.Event
 	// msg is the newest delivery of the event; guarded by Runner.mu.
-	msg       jetstream.Msg
-	delivered uint64 // deliveries when it came here, that one included
-	alive     time.Time
+	msg    jetstream.Msg
+	before progress // when it came here, with this delivery
+	alive  time.Time
 	// began is when it came here; waited how long of its time since it was kept from its target.
 	began  time.Time
 	waited time.Duration
 	// attempts and first are of this process; probed is how often it tried for an open breaker, in vain.
 	attempts int
 	probed   int
+	// refused is when the target could not be used for it last, refusals how often so far. proofs are how often it was seen
+	// that this was its own fault.
+	refused  time.Time
+	refusals int
+	proofs   int
 	first    time.Time
+	told     uint64 // over which connection the server was told what became of it; 0 if it can't have been
 }
 
 // place identifies an event. Stream and sequence alone would not: a stream that was deleted and
@@ -48,9 +54,6 @@ func (d *delivery) place() place {
 type lane struct {
 	key   string
 	queue []*delivery
-	// returned is who gave the head back: those behind it that are its own follow it.
-	returned *binding
-	delay    time.Duration
 }
 
 // take receives a message from the subscription. It must not block: what it may be handed is
@@ -65,13 +68,16 @@ func (b *binding) take(msg jetstream.Msg) {
 	at := place{meta.Stream, meta.Sequence.Stream, meta.Timestamp.UnixNano(), b.durable}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if b.isStale(meta.Sequence.Consumer) {
+		return
+	}
 	b.inSequence(meta.Sequence.Consumer)
 	if d := r.held[at]; d != nil {
 		// The server lost sight of it and sent it again: it is in hand already.
 		d.msg, d.alive = msg, time.Now()
 		return
 	}
-	if meta.NumDelivered > 1 && r.finished.has(at) { // the first delivery is never a lost acknowledgement
+	if meta.NumDelivered > 1 && r.finished.has(ended{at, b.created}) { // the first delivery is never a lost acknowledgement
 		r.settled(msg.Ack()) // our first acknowledgement was lost
 		return
 	}
@@ -85,7 +91,7 @@ func (b *binding) take(msg jetstream.Msg) {
 		return
 	}
 	now := time.Now()
-	d := &delivery{b: b, event: event, msg: msg, delivered: meta.NumDelivered, alive: now, began: now}
+	d := &delivery{b: b, event: event, msg: msg, before: b.comes(at.sequence, meta.NumDelivered), alive: now, began: now}
 	r.held[at] = d
 	b.held++
 	b.deliveries.Add(1)
@@ -113,11 +119,11 @@ func (r *Runner) enqueue(d *delivery) {
 	go r.runLane(l)
 }
 
-// laneKey is what orders an event: its interaction, or nothing but itself if it has none or no order
-// is asked for. A replay of the history has an order of its own: live events don't wait for it.
+// laneKey is what orders an event: its interaction, or nothing but itself. A replay of the history has an order of its own: live
+// events don't wait for it.
 func (r *Runner) laneKey(d *delivery) string {
 	e := d.event
-	if e.Interaction == "" || r.Subscriber.Order == mesh.OrderNone {
+	if !r.isOrdered(d) {
 		return d.b.durable + "\x00\x00" + strconv.FormatUint(e.Sequence, 10)
 	}
 	key := e.Source + "\x00" + e.Interaction
@@ -125,6 +131,11 @@ func (r *Runner) laneKey(d *delivery) string {
 		key += "\x00" + d.b.durable
 	}
 	return key
+}
+
+// isOrdered reports whether others may wait behind the event: it has an interaction, and order is asked for.
+func (r *Runner) isOrdered(d *delivery) bool {
+	return d.event.Interaction != "" && !d.b.shared && !(d.b.isReplay && r.Subscriber.Order == mesh.OrderNone)
 }
 
 // runLane brings the events of a lane to their ends, one after another.
@@ -139,16 +150,42 @@ func (r *Runner) runLane(l *lane) {
 		d := l.queue[0]
 		l.queue[0] = nil
 		l.queue = l.queue[1:]
+		follows := d.b.givenBack[l.key] // one that its consumer delivered before it
 		r.mu.Unlock()
 
-		if l.returned == d.b {
-			r.giveBack(d, l.delay)
+		if follows {
+			r.giveBack(d, 0)
 			continue
 		}
-		if delay, given := r.deliver(d); given {
-			l.returned, l.delay = d.b, delay
+		if r.deliver(d) {
+			r.noteGivenBack(d.b, l.key)
+		} else {
+			r.awaitReceipt(d)
 		}
 	}
+}
+
+// awaitReceipt waits until the server has read what became of an event, before the next one of its lane has its turn: a process that is
+// killed with that on its way has delivered both, and the next one would begin with the older again. While NATS is out of
+// reach the lane waits, until the lease ends.
+func (r *Runner) awaitReceipt(d *delivery) {
+	for r.isOrdered(d) {
+		if d.told != 0 && d.b.crew.receipts.await(d.b.working, d.told) {
+			return
+		}
+		if !sleep(d.b.working, minNakDelay) || !d.b.mayAct() {
+			return
+		}
+		// Said again, whatever it was: that the event is done is all that counts now.
+		r.tell(d, func() error { return r.JetStream.Conn().Publish(d.msg.Reply(), []byte("+ACK")) })
+	}
+}
+
+// noteGivenBack keeps what else of a consumer is in a lane, or comes to it before the consumer is left, from overtaking what was given back.
+func (r *Runner) noteGivenBack(b *binding, key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b.givenBack[key] = true
 }
 
 // letGo forgets a delivery whose fate is settled at the server.
@@ -159,8 +196,10 @@ func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
 	d.b.held--
 	d.b.ends++
 	if isFinished {
-		r.finished.add(d.place())
+		r.finished.add(ended{d.place(), d.b.created})
 		d.b.lastAck = d.msg.Reply()
+	} else {
+		d.b.givesBack(d)
 	}
 	r.metrics.held.Dec()
 	return d.msg
@@ -169,13 +208,14 @@ func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
 // acknowledge, terminate and giveBack are the three ends of a delivery.
 
 func (r *Runner) acknowledge(d *delivery) {
-	r.settled(r.letGo(d, true).Ack())
+	r.tell(d, r.letGo(d, true).Ack)
 	r.tidy(d)
 	d.b.deliveries.Done()
 }
 
 func (r *Runner) terminate(d *delivery, reason mesh.DeadReason) {
-	r.settled(r.letGo(d, true).TermWithReason("genmesh: dead letter, " + string(reason)))
+	msg := r.letGo(d, true)
+	r.tell(d, func() error { return msg.TermWithReason("genmesh: dead letter, " + string(reason)) })
 	r.tidy(d)
 	d.b.deliveries.Done()
 }
@@ -214,6 +254,19 @@ func (r *Runner) giveBack(d *delivery, delay time.Duration) {
 
 const minNakDelay = 100 * time.Millisecond
 
+// tell says what became of an event, and notes over which connection if others may wait for that.
+func (r *Runner) tell(d *delivery, say func() error) {
+	var connection uint64
+	if r.isOrdered(d) {
+		connection = d.b.crew.receipts.connection()
+	}
+	err := say()
+	if d.told = connection; err != nil {
+		d.told = 0
+	}
+	r.settled(err)
+}
+
 // settled notes that the server could not be told an event's fate. It will deliver the event
 // again, and then it is told.
 func (r *Runner) settled(err error) {
@@ -239,21 +292,27 @@ func (r *Runner) stale(b *binding, now time.Time, age time.Duration) []jetstream
 // finished remembers, bounded, the latest events that are done, so that a lost acknowledgement
 // does not bring the target the same event again.
 type finished struct {
-	places *simplelru.LRU[place, struct{}]
+	places *simplelru.LRU[ended, struct{}]
+}
+
+// ended is an event that is done, as far as one consumer goes: one that was made anew delivers it again.
+type ended struct {
+	place
+	created int64
 }
 
 const maxFinished = 16_384
 
 func newFinished() *finished {
-	places, err := simplelru.NewLRU[place, struct{}](maxFinished, nil)
+	places, err := simplelru.NewLRU[ended, struct{}](maxFinished, nil)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
 	return &finished{places}
 }
 
-func (f *finished) add(p place)      { f.places.Add(p, struct{}{}) }
-func (f *finished) has(p place) bool { return f.places.Contains(p) }
+func (f *finished) add(e ended)      { f.places.Add(e, struct{}{}) }
+func (f *finished) has(e ended) bool { return f.places.Contains(e) }
 
 // sleep waits; false means that ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -65,7 +65,12 @@ func (c *Crew) noteMember(id string, entry jetstream.KeyValueEntry, gone bool) {
 
 // heardOurselves: the watch brought our last sign of life, and so every claim before that. That the server
 // took it would not do: a watch can be deaf for long after the server came back, and who hears no claims must not act.
-func (c *Crew) heardOurselves() { c.beaten.Store(int64(max(c.sent.Sub(c.began), 1))) }
+// What was held over a silence that was too long may be another's: this process could be alive again before guard had its turn.
+// The caller holds the lock.
+func (c *Crew) heardOurselves() {
+	c.fenceIfSilent()
+	c.beaten.Store(int64(max(c.sent.Sub(c.began), 1)))
+}
 
 // isAlive reports whether our own sign of life was taken lately enough to act on what we hold.
 func (c *Crew) isAlive() bool {
@@ -163,7 +168,7 @@ func (c *Crew) beat(ctx context.Context, kv jetstream.KeyValue, again func()) {
 }
 
 // beatOnce reports false if the watch has to begin again: the bucket was made anew, so that its revisions count
-// from one again, or the watch is deaf.
+// from one again, or purged, or the watch is deaf.
 func (c *Crew) beatOnce(ctx context.Context, kv jetstream.KeyValue) bool {
 	raw, err := json.Marshal(c.signOfLife())
 	if err != nil {
@@ -178,6 +183,7 @@ func (c *Crew) beatOnce(ctx context.Context, kv jetstream.KeyValue) bool {
 		return true
 	}
 	entry, err := kv.Get(ctx, memberKeys+c.id)
+	hasClaims := c.hasClaims(ctx, kv)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.isAlive() {
@@ -187,12 +193,18 @@ func (c *Crew) beatOnce(ctx context.Context, kv jetstream.KeyValue) bool {
 		}
 	}
 	remade := revision < c.revision
-	c.revision, c.sent = revision, sent
+	c.revision = revision
+	if remade {
+		delete(c.members, c.id) // its revision is of the bucket before
+	}
+	if remade || !hasClaims {
+		return false // and no sign of life: what was ours may be claimed by who never heard of it
+	}
+	c.sent = sent
 	if own := c.members[c.id]; own != nil && own.revision >= revision { // the watch was faster
 		c.heardOurselves()
 	}
-	if heard := c.began.Add(time.Duration(c.beaten.Load())); remade ||
-		sent.Sub(heard) > c.Lease/2 && sent.Sub(c.watched) > c.Lease/2 {
+	if heard := c.began.Add(time.Duration(c.beaten.Load())); sent.Sub(heard) > c.Lease/2 && sent.Sub(c.watched) > c.Lease/2 {
 		return false
 	}
 	if err == nil {
@@ -222,14 +234,15 @@ func (c *Crew) guard(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			c.mu.Lock()
 			c.fenceIfSilent()
+			c.mu.Unlock()
 		}
 	}
 }
 
+// fenceIfSilent lets go of what is ours alone if no sign of life was taken for too long; the caller holds the lock.
 func (c *Crew) fenceIfSilent() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.beaten.Load() == 0 || c.isAlive() {
 		return
 	}

@@ -16,6 +16,7 @@ type Metrics struct {
 	lag      *prometheus.GaugeVec
 	stranded *prometheus.GaugeVec
 	breakers *prometheus.GaugeVec
+	waiting  *prometheus.GaugeVec
 	served   *prometheus.GaugeVec
 }
 
@@ -63,12 +64,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "genmesh_worker_breaker_open",
 		Help: "1 while the subscriber's target has failed for so long that one event at a time tries.",
 	}, subscriber)
+	m.waiting = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "genmesh_worker_waiting",
+		Help: "1 while the subscriber waits because its target asks for air or can't be used, until it takes an event.",
+	}, subscriber)
 	m.served = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "genmesh_worker_served_consumers",
 		Help: "Consumers of the subscriber that this process serves.",
 	}, subscriber)
 	if r != nil {
-		r.MustRegister(m.attempts, m.deaths, m.seconds, m.held, m.lag, m.stranded, m.breakers, m.served)
+		r.MustRegister(m.attempts, m.deaths, m.seconds, m.held, m.lag, m.stranded, m.breakers, m.waiting, m.served)
 	}
 	return m
 }
@@ -79,6 +84,7 @@ type subscriberMetrics struct {
 	name      string
 	seconds   prometheus.Observer
 	held, lag prometheus.Gauge
+	waiting   prometheus.Gauge
 }
 
 func (m *Metrics) of(subscriber string) *subscriberMetrics {
@@ -87,6 +93,7 @@ func (m *Metrics) of(subscriber string) *subscriberMetrics {
 		seconds: m.seconds.WithLabelValues(subscriber),
 		held:    m.held.WithLabelValues(subscriber),
 		lag:     m.lag.WithLabelValues(subscriber),
+		waiting: m.waiting.WithLabelValues(subscriber),
 	}
 }
 

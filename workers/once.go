@@ -250,7 +250,7 @@ func (l ledger) take(ctx context.Context, f effect) (*hold, error) {
 		}
 		if e.State != stateClaimed || last.hasLapsed(e) {
 			held, err := l.claim(ctx, f, e)
-			if err == nil || !isConflict(err) {
+			if err == nil || !mesh.IsConflict(err) {
 				return held, l.unreachable(ctx, f.key, err)
 			}
 			if isFirst {
@@ -323,23 +323,7 @@ func (l ledger) put(ctx context.Context, key string, e entry, revision uint64) (
 	}
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	if revision == 0 {
-		return l.kv.Create(ctx, key, raw) // Update would not write over the mark of a deletion
-	}
-	return l.kv.Update(ctx, key, raw, revision)
-}
-
-// isConflict looks at the codes too: nats.go does not name each of them in each case, and replicated
-// streams have one of their own.
-func isConflict(err error) bool {
-	var answer *jetstream.APIError
-	if errors.As(err, &answer) {
-		switch answer.ErrorCode {
-		case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
-			return true
-		}
-	}
-	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
+	return overwrite(ctx, l.kv, key, raw, revision)
 }
 
 // unreachable makes the whole subscriber wait: no event of it can be claimed, and none shall spend
@@ -432,7 +416,7 @@ func (h *hold) write(ctx context.Context, e entry) (now entry, err error) {
 		h.revision, h.renewed = revision, began
 		return e, nil
 	}
-	if !isConflict(err) {
+	if !mesh.IsConflict(err) {
 		return entry{}, err
 	}
 	now, readErr := h.get(ctx, h.key)

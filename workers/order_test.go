@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/mesh"
-	"github.com/genmesh/genmesh/mesh/meshtest"
 	"github.com/genmesh/genmesh/workers"
 )
 
@@ -37,7 +36,12 @@ type worker struct {
 // hire starts a worker for crm, whose handler is h while it lives.
 func (m *mill) hire(h workers.HandlerFunc) *worker {
 	m.t.Helper()
-	w := &worker{m: m, conn: m.server.Connect()}
+	return m.hireOver(m.server.Connect(), h)
+}
+
+func (m *mill) hireOver(conn *nats.Conn, h workers.HandlerFunc) *worker {
+	m.t.Helper()
+	w := &worker{m: m, conn: conn}
 	js, err := mesh.JetStream(w.conn)
 	require.NoError(m.t, err)
 	log := logrus.New()
@@ -52,7 +56,7 @@ func (m *mill) hire(h workers.HandlerFunc) *worker {
 			}
 			return h(ctx, e)
 		}),
-		Logger: meshtest.Quiet(), Metrics: workers.NewMetrics(nil), Grace: 2 * time.Second,
+		Logger: m.log, Metrics: workers.NewMetrics(nil), Grace: 2 * time.Second,
 	})
 	for _, run := range []func(context.Context) error{w.crew.Run, runner.Run} {
 		ctx, cancel := context.WithCancel(m.t.Context())
@@ -395,6 +399,7 @@ func TestLayoutChangesLoseAndDoubleNothing(t *testing.T) {
 
 // A switch waits for what the target has not taken yet, and another apply goes on with it.
 func TestSwitchWaitsForEventsUnderWay(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	if testing.Short() {
 		t.Skip("waits for apply to lose its patience")
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestNotePaceReachesTheRunner(t *testing.T) {
+func TestNotePaceTellsWhoeverMadeItsContextAndNobodyElse(t *testing.T) {
 	type hint struct {
 		remaining int
 		reset     time.Duration

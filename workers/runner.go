@@ -42,7 +42,7 @@ type Options struct {
 	// Records may be nil.
 	Records Recorder
 	// Crew settles which of the subscriber's consumers are served here. All runners of a process
-	// should share one; with nil the runner makes its own.
+	// should share one, and its connection; with nil the runner makes its own.
 	Crew    *Crew
 	Logger  logrus.FieldLogger
 	Metrics *Metrics
@@ -65,7 +65,7 @@ type Runner struct {
 	log       logrus.FieldLogger
 	metrics   *subscriberMetrics
 	turnstile *turnstile
-	keep      chan mesh.BreakerState // the newest state of the breaker that is to be kept
+	standing  *standing
 
 	mu       sync.Mutex
 	held     map[place]*delivery
@@ -87,7 +87,7 @@ func NewRunner(o Options) *Runner {
 			"component": "worker", "subscriber": s.Name, "stream": s.Stream,
 		}),
 		metrics:  o.Metrics.of(s.Name),
-		keep:     make(chan mesh.BreakerState, 1),
+		standing: newStanding(),
 		held:     make(map[place]*delivery),
 		lanes:    make(map[string]*lane),
 		lags:     make(map[*binding]uint64),
@@ -115,7 +115,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	crew.attach(r)
 	keeping, end := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
-	kept.Go(func() { r.keepBreaker(keeping, crew) })
+	kept.Go(func() { r.standing.keep(keeping, r, crew) })
 	<-ctx.Done()
 	crew.detach(r)
 	end()
@@ -137,6 +137,8 @@ func (r *Runner) streams() []string {
 type Idler interface{ Idle() }
 
 func (r *Runner) idle() {
+	r.metrics.waiting.Set(0) // whoever serves it now tells
+	r.metrics.breaker(false)
 	if h, ok := r.Handler.(Idler); ok {
 		h.Idle()
 	}
@@ -186,29 +188,5 @@ func (r *Runner) breakerChanged(s mesh.BreakerState) {
 	case !s.Open:
 		r.log.Info("the target answers again: the breaker is closed")
 	}
-	for {
-		select {
-		case r.keep <- s:
-			return
-		default:
-		}
-		select {
-		case <-r.keep: // an older one that nobody kept yet
-		default:
-		}
-	}
-}
-
-// keepBreaker stores the state of the breaker, the newest only, until ctx ends.
-func (r *Runner) keepBreaker(ctx context.Context, crew *Crew) {
-	for {
-		select {
-		case s := <-r.keep:
-			if err := crew.noteBreaker(ctx, r.Subscriber.Name, s); err != nil {
-				r.log.WithError(err).Debug("the state of the breaker is not kept")
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
+	r.standing.setBreaker(s)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/sirupsen/logrus"
+	"github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -47,12 +49,13 @@ type mill struct {
 	topology *mesh.Topology
 	letters  *mesh.DeadLetters
 	lease    time.Duration // of the workers that are hired; 0 is the default
+	log      logrus.FieldLogger
 }
 
 func newMill(t *testing.T, crm string) *mill {
 	t.Helper()
 	server := meshtest.Start(t)
-	m := &mill{t: t, server: server, js: server.JetStream(), topology: topology(t, crm)}
+	m := &mill{t: t, server: server, js: server.JetStream(), topology: topology(t, crm), log: meshtest.Quiet()}
 	meshtest.Apply(t, m.js, m.topology)
 	letters, err := mesh.NewDeadLetters(m.js, m.topology)
 	require.NoError(t, err)
@@ -81,15 +84,22 @@ func (m *mill) run(h workers.HandlerFunc) (stop func()) {
 // undertake runs an undertaker that knows t, until the test ends.
 func (m *mill) undertake(t *mesh.Topology) {
 	m.t.Helper()
-	u := &workers.Undertaker{
-		JetStream: m.server.JetStream(), DeadLetters: m.letters,
-		Topology: func() *mesh.Topology { return t },
-		Logger:   meshtest.Quiet(), Metrics: workers.NewMetrics(nil),
-	}
+	m.start(m.undertaker(t, m.letters))
+}
+
+func (m *mill) start(u *workers.Undertaker) {
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- u.Run(ctx) }()
 	m.t.Cleanup(func() { cancel(); require.NoError(m.t, <-done) })
+}
+
+func (m *mill) undertaker(t *mesh.Topology, letters workers.BurierOnce) *workers.Undertaker {
+	return &workers.Undertaker{
+		JetStream: m.server.JetStream(), DeadLetters: letters,
+		Topology: func() *mesh.Topology { return t },
+		Logger:   meshtest.Quiet(), Metrics: workers.NewMetrics(nil),
+	}
 }
 
 // publish stores the event number i of an interaction.
@@ -346,6 +356,7 @@ func TestTargetThatAsksForAirStopsTheSubscriberAndSpendsNoAttempt(t *testing.T) 
 
 // A held event outlives many ack_waits without a second delivery.
 func TestLongWaitIsNoRedelivery(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	m := newMill(t, fast)
 	g := new(got)
 	m.run(func(ctx context.Context, e mesh.Event) error {
@@ -474,6 +485,7 @@ func TestMessageThatIsNoEventIsADeadLetter(t *testing.T) {
 
 // Workers die with an event until its deliveries are used up: the server's advisory tells.
 func TestEventWhoseWorkersAllDiedIsBuriedByTheUndertaker(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	m := newMill(t, `"max_attempts": 1, "max_deliver": 2, "ack_wait": "1s"`)
 	m.undertake(m.topology)
 	// A client that takes events and never says a word, as a worker that dies each time.
@@ -494,6 +506,56 @@ func TestEventWhoseWorkersAllDiedIsBuriedByTheUndertaker(t *testing.T) {
 		info, err := consumer.Info(t.Context())
 		return err == nil && info.NumRedelivered == 0
 	}, 10*time.Second, 20*time.Millisecond, "the buried event leaves no mark for the reconciler")
+}
+
+// stuckBurier is a dead-letter stream that takes nothing.
+type stuckBurier struct{ asked chan struct{} }
+
+func (b stuckBurier) BuryOnce(ctx context.Context, _ mesh.DeadLetter) (bool, error) {
+	select {
+	case b.asked <- struct{}{}:
+	default:
+	}
+	<-ctx.Done()
+	return false, ctx.Err()
+}
+
+// What an undertaker had in hand when its process ended goes to the next one now, and not after its ack_wait.
+func TestUndertakerHandsBackWhatItDidNotBury(t *testing.T) {
+	t.Parallel() // it waits most of its time
+	m := newMill(t, `"max_attempts": 1, "max_deliver": 2, "ack_wait": "1s"`)
+	consumer, err := m.server.JetStream().PushConsumer(t.Context(), "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	dying, err := consumer.Consume(func(jetstream.Msg) {})
+	require.NoError(t, err)
+	defer dying.Stop()
+	const events = 10
+	for i := range events {
+		m.publish(fmt.Sprint(i), 1)
+	}
+	first := stuckBurier{make(chan struct{}, 1)}
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.undertaker(m.topology, first).Run(ctx) }()
+	<-first.asked
+	advisories, err := m.js.Consumer(t.Context(), "ADVISORIES", "undertaker")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		info, err := advisories.Info(t.Context())
+		return err == nil && info.NumAckPending == events
+	}, 10*time.Second, 20*time.Millisecond)
+	end()
+	require.NoError(t, <-ended)
+
+	began := time.Now()
+	log, said := test.NewNullLogger()
+	second := m.undertaker(m.topology, m.letters)
+	second.Logger = log
+	m.start(second)
+	require.Eventually(t, func() bool { return len(m.dead()) == events }, 20*time.Second, 20*time.Millisecond)
+	assert.Less(t, time.Since(began), 5*time.Second)
+	require.Eventually(t, func() bool { return len(said.AllEntries()) == events }, 10*time.Second, 20*time.Millisecond,
+		"each is told, though its advisory was delivered before")
 }
 
 // A worker that gets the last delivery buries the event without another try.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/genmesh/genmesh/mesh"
 )
 
 // Order over crashes, hand-overs and lost messages.
@@ -28,15 +30,32 @@ const (
 	gatherTimes = 3
 )
 
-// gather makes new deliveries wait until settle says that all is in hand.
-func (b *binding) gather() {
-	if b.shared {
-		return
-	}
+// gather makes new deliveries wait until settle says that all is in hand. What the consumers before this one delivered
+// is what it says itself, now: one that was made anew under the name of the one that was claimed may say more.
+func (b *binding) gather(info *jetstream.ConsumerInfo) {
+	served, _ := mesh.ServedBy(info.Config)
 	b.r.mu.Lock()
-	b.gathers, b.next = true, 0
+	b.skip, b.next, b.stale, b.gathers = served.Skip, 0, false, !b.shared
+	if created := info.Created.UnixNano(); created != b.created {
+		b.created = created
+		clear(b.known)
+		clear(b.returned)
+	}
 	b.r.mu.Unlock()
-	signal(b.unsettled)
+	if !b.shared {
+		signal(b.unsettled)
+	}
+}
+
+// isStale reports whether a delivery is one of a consumer that was made anew, and delivers to the subject of the one that
+// was bound: its sequence goes back. Such a delivery is dropped, and comes again once the new one is bound. The caller
+// holds the runner's lock.
+func (b *binding) isStale(sequence uint64) bool {
+	if !b.stale && b.next != 0 && sequence < b.next {
+		b.stale = true
+		signal(b.remade)
+	}
+	return b.stale
 }
 
 // inSequence notes a delivery's consumer sequence. A gap means that one was lost on its way to us.
@@ -87,6 +106,9 @@ func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream
 		select {
 		case <-b.leaving.Done():
 		case <-subscription.Closed():
+			return
+		case <-b.remade:
+			signal(b.remade)
 			return
 		case <-time.After(gatherInterval):
 		}

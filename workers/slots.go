@@ -10,8 +10,10 @@ import (
 // newer ones pass; live events come before replays, and replays never have more than a quarter of the slots, so that
 // a live event finds one soon.
 type slots struct {
-	mu      sync.Mutex
-	total   int
+	mu    sync.Mutex
+	total int
+	// open is how many of them are handed out: all, or fewer after the target asked for air.
+	open    int
 	taken   int
 	replays int // of those taken
 	live    []*waiter
@@ -34,7 +36,24 @@ func queued(queue []*waiter, w *waiter) []*waiter {
 	return slices.Insert(queue, at, w)
 }
 
-func newSlots(n int) *slots { return &slots{total: max(n, 1)} }
+func newSlots(n int) *slots { return &slots{total: max(n, 1), open: max(n, 1)} }
+
+// narrow leaves one slot: whoever asked for air is not met by a volley when it had some.
+func (s *slots) narrow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = 1
+}
+
+// widen opens one more for each event that was taken, so that their number doubles with each round.
+func (s *slots) widen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open < s.total {
+		s.open++
+		s.hand()
+	}
+}
 
 func (s *slots) size() int { return s.total }
 
@@ -81,12 +100,12 @@ func (s *slots) free(replay bool) {
 
 // hand gives the free slots to those who wait; the caller holds the lock.
 func (s *slots) hand() {
-	for s.taken < s.total && len(s.live) > 0 {
+	for s.taken < s.open && len(s.live) > 0 {
 		s.taken++
 		close(s.live[0].ready)
 		s.live = s.live[1:]
 	}
-	for s.taken < s.total && len(s.later) > 0 && s.replays < s.forReplays() {
+	for s.taken < s.open && len(s.later) > 0 && s.replays < s.forReplays() {
 		s.taken++
 		s.replays++
 		close(s.later[0].ready)

@@ -24,6 +24,7 @@ type turnstile struct {
 	backoff mesh.Backoff
 	until   time.Time // the target asks for air until then
 	waits   int       // in a row, without a hint how long
+	took    time.Time // when the latest of those calls began
 	paused  mesh.Pause
 
 	// The rate is the configured one, as far as it is this process' share, or what the target's own
@@ -224,14 +225,29 @@ func (t *turnstile) asksForAir(hint time.Duration) (time.Duration, bool) {
 		wait = delayBefore(t.backoff, t.waits)
 	}
 	t.shutUntil(now.Add(wait))
+	t.slots.narrow()
 	return wait, !wasShut
 }
 
-// taken notes that the target took an event.
-func (t *turnstile) taken() {
+// taken notes that the target took an event, or refused one, in a call that began then: it asks for no air.
+func (t *turnstile) taken(began time.Time) {
+	t.mu.Lock()
+	t.waits = 0
+	if began.After(t.took) {
+		t.took = began
+	}
+	t.mu.Unlock()
+	t.slots.widen()
+}
+
+// justTook is how long ago a call may have begun that was answered for what the target does to another event to be that one's own fault.
+const justTook = time.Second
+
+// tookSince reports whether the target has answered a call that began after a moment, and whether it did so just now.
+func (t *turnstile) tookSince(moment time.Time) (since, lately bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.waits = 0
+	return t.took.After(moment), time.Since(t.took) < justTook
 }
 
 // pause shuts the way as an operator says; the zero Pause opens it.

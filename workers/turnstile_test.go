@@ -51,7 +51,7 @@ func TestTurnstileWaitsForTheLongestHintAndForItsOwnBackoff(t *testing.T) {
 		ts.asksForAir(24 * time.Hour)
 		assert.Equal(t, 5*time.Second+maxHint, passedAfter())
 
-		ts.taken()
+		ts.taken(time.Now())
 		for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second,
 			32 * time.Second, time.Minute, time.Minute} {
 			began = time.Now()
@@ -321,5 +321,49 @@ func TestWhoLeavesTheQueueTakesNoSlot(t *testing.T) {
 		require.False(t, <-left)
 		s.free(false)
 		assert.Zero(t, s.taken)
+	})
+}
+
+// Thirty-two events wait for a target that asks for air again and again. Each time one of them finds out whether it has
+// some, and not all; when it has, all of them are under way again soon.
+func TestTargetThatAsksForAirIsNotMetByAVolley(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := paced(func(s *mesh.Subscriber) { s.MaxInFlight = 32 })
+		well := time.Now().Add(10 * time.Second)
+		var mu sync.Mutex
+		refused, atOnce, most := 0, 0, 0
+		call := func() {
+			mu.Lock()
+			atOnce++
+			most = max(most, atOnce)
+			mu.Unlock()
+			time.Sleep(10 * time.Millisecond)
+			mu.Lock()
+			atOnce--
+			isWell := !time.Now().Before(well)
+			if !isWell {
+				refused++
+			}
+			mu.Unlock()
+			if isWell {
+				ts.taken(time.Now())
+			} else {
+				ts.asksForAir(3 * time.Second)
+			}
+		}
+		ts.asksForAir(3 * time.Second)
+		var all sync.WaitGroup
+		for range 32 {
+			all.Go(func() {
+				for range 20 {
+					enters(t, ts)
+					call()
+					ts.leave(false)
+				}
+			})
+		}
+		all.Wait()
+		assert.LessOrEqual(t, refused, 3, "one for each wait")
+		assert.Equal(t, 32, most, "in the end they all go at once")
 	})
 }

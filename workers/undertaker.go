@@ -19,16 +19,22 @@ import (
 // meet in one. Any number of processes may run one; they share the work.
 type Undertaker struct {
 	JetStream   jetstream.JetStream
-	DeadLetters Burier
+	DeadLetters BurierOnce
 	// Topology is the streams.json in force.
 	Topology func() *mesh.Topology
 	Logger   logrus.FieldLogger
 	Metrics  *Metrics
 }
 
+// BurierOnce is a Burier that can tell whether a burial was the first of its event and subscriber.
+type BurierOnce interface {
+	BuryOnce(ctx context.Context, letter mesh.DeadLetter) (first bool, err error)
+}
+
 const (
 	undertakerDurable  = "undertaker"
-	undertakerAckWait  = 30 * time.Second
+	undertakerAckWait  = 10 * time.Second
+	undertakerAhead    = 16 // advisories that are fetched before they are attended to
 	undertakerRetry    = 5 * time.Second
 	settleDelay        = 2 * time.Second
 	maxDeliveriesTopic = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
@@ -54,7 +60,7 @@ func (u *Undertaker) Run(ctx context.Context) error {
 		u.reconcile(ctx, log)
 	}()
 	for ctx.Err() == nil {
-		if err := u.serve(ctx, log); err != nil && ctx.Err() == nil && err.Error() != last {
+		if err := u.serve(ctx, log); ctx.Err() == nil && err.Error() != last {
 			log.WithError(err).Warn("advisories are not read; trying again until they are")
 			last = err.Error()
 		}
@@ -63,27 +69,54 @@ func (u *Undertaker) Run(ctx context.Context) error {
 	return nil
 }
 
+// serve attends to advisories until ctx ends or they can't be read; it always returns why.
 func (u *Undertaker) serve(ctx context.Context, log logrus.FieldLogger) error {
 	consumer, err := u.consumer(ctx)
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages()
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(undertakerAhead))
 	if err != nil {
 		return fmt.Errorf("read advisories: %w", err)
 	}
-	defer messages.Stop()
 	for {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
+			u.handBack(messages, nil)
 			return fmt.Errorf("read advisories: %w", err)
 		}
-		if err := u.attend(ctx, msg, log); err != nil {
+		err = u.attend(ctx, msg, log)
+		if err != nil && ctx.Err() != nil {
+			u.handBack(messages, msg)
+			return err
+		}
+		if err != nil {
 			log.WithError(err).Error("an event that ended without a word is not buried yet; trying again")
 			err = msg.NakWithDelay(undertakerRetry)
 			if err != nil {
+				u.handBack(messages, nil)
 				return fmt.Errorf("give an advisory back: %w", err)
 			}
+		}
+	}
+}
+
+// handBack ends the reading and gives back what came and was not attended to, the one in hand first, if there is one: whoever goes on gets
+// them now, and not after their ack_wait. It waits for the server's word, which would lose what it has not taken in when it ends, too.
+func (u *Undertaker) handBack(messages jetstream.MessagesContext, inHand jetstream.Msg) {
+	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
+	defer cancel()
+	defer messages.Stop()
+	messages.Drain()
+	for msg := inHand; ; {
+		if msg != nil {
+			if _, err := u.JetStream.Conn().RequestWithContext(ctx, msg.Reply(), []byte("-NAK")); err != nil {
+				return // NATS is away: they come after their ack_wait
+			}
+		}
+		var err error
+		if msg, err = messages.Next(jetstream.NextContext(ctx)); err != nil {
+			return
 		}
 	}
 }
@@ -134,19 +167,22 @@ func (u *Undertaker) attend(ctx context.Context, msg jetstream.Msg, log logrus.F
 	if err != nil {
 		return err
 	}
-	if err := u.DeadLetters.Bury(ctx, letter); err != nil {
+	first, err := u.DeadLetters.BuryOnce(ctx, letter)
+	if err != nil {
 		return err
 	}
-	if meta, err := msg.Metadata(); err == nil && meta.NumDelivered > 1 {
+	if first {
+		u.Metrics.of(subscriber).dead(letter.Reason)
+		log.WithFields(logrus.Fields{
+			"subscriber": subscriber, "interaction": letter.Interaction, "sequence": a.Sequence, "reason": letter.Reason,
+		}).Error("dead letter: look at it with genmesh dead list")
+	}
+	if meta, err := msg.Metadata(); err == nil && meta.NumDelivered > 1 && !first {
 		if err := u.settle(a); err != nil {
 			return err
 		}
 		return msg.Ack()
 	}
-	u.Metrics.of(subscriber).dead(letter.Reason)
-	log.WithFields(logrus.Fields{
-		"subscriber": subscriber, "interaction": letter.Interaction, "sequence": a.Sequence, "reason": letter.Reason,
-	}).Error("dead letter: look at it with genmesh dead list")
 	// The server sets its mark after it sent the advisory, so it is taken off a moment later.
 	return msg.NakWithDelay(settleDelay)
 }
@@ -189,6 +225,6 @@ func (u *Undertaker) letter(ctx context.Context, a advisory, subscriber string) 
 		Subscriber: subscriber,
 		Reason:     reason,
 		Attempts:   a.Deliveries,
-		Error:      "its deliveries are used up: workers died with it or gave it back",
+		Error:      errAbandoned.Error(),
 	}, err
 }

@@ -29,7 +29,18 @@ func Permanent(err error) error { return &permanentError{err} }
 
 // RetryAfter says that the target asks for air: the whole subscriber waits for at least wait,
 // or for its own backoff if wait is 0, and the event's attempt does not count.
-func RetryAfter(wait time.Duration, err error) error { return &retryAfterError{wait, err} }
+func RetryAfter(wait time.Duration, err error) error { return &retryAfterError{wait: wait, err: err} }
+
+// Unusable says that err would meet every event alike, such as credentials that the target refuses: the whole subscriber
+// waits for its backoff, and the event's attempt does not count. But where the target takes other events meanwhile it is
+// this one's own fault: then only this one waits, and its attempt counts.
+func Unusable(err error) error { return &retryAfterError{err: err, forAll: true} }
+
+// isUnusable reports whether an error says that it would meet every event alike.
+func isUnusable(err error) bool {
+	var after *retryAfterError
+	return errors.As(err, &after) && after.forAll
+}
 
 // Failure is an error in the target's own words. Dead letters keep them.
 type Failure struct {
@@ -53,8 +64,9 @@ func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
 
 type retryAfterError struct {
-	wait time.Duration
-	err  error
+	wait   time.Duration
+	err    error
+	forAll bool // see Unusable
 }
 
 func (e *retryAfterError) Error() string { return e.err.Error() }

@@ -169,7 +169,13 @@ func (l *lane) deliver(ctx context.Context, kind Kind, e Event, body []byte) {
 			return
 		case last:
 			entry.Outcome = GivenUp
-			l.sim.log.WithField("target", l.target.name).WithField("status", attempt.Status).Warn("a delivery is given up for good: it is lost")
+			said := l.sim.log.WithField("target", l.target.name)
+			if attempt.Status > 0 {
+				said = said.WithField("status", attempt.Status)
+			} else {
+				said = said.WithField("error", attempt.Error)
+			}
+			said.Warn("a delivery is given up for good: it is lost")
 			return
 		}
 		wait := l.sim.options.RetryBase

@@ -147,23 +147,28 @@ func TestSocketsCanBeSteered(t *testing.T) {
 	}
 	channel := channelOf(t, c, "v2.users.a-001.presence")
 
-	conn := listen(t, channel)
-	require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte(`{"message":"ping"}`)))
-	f, err := next(t, conn)
-	require.NoError(t, err)
-	assert.Equal(t, "channel.metadata", f.TopicName)
-	assert.Equal(t, "pong", f.EventBody.Message)
+	// heard is a socket that the platform knows of: it has answered on it.
+	heard := func() *websocket.Conn {
+		conn := listen(t, channel)
+		require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte(`{"message":"ping"}`)))
+		f, err := next(t, conn)
+		require.NoError(t, err)
+		assert.Equal(t, "channel.metadata", f.TopicName)
+		assert.Equal(t, "pong", f.EventBody.Message)
+		return conn
+	}
+	conn := heard()
 	steer("sockets/drop", `{}`)
 	assert.Equal(t, websocket.StatusCode(-1), websocket.CloseStatus(ends(t, conn)), "without a word")
 
-	conn = listen(t, channel)
+	conn = heard()
 	steer("sockets/announce", `{"close_after_seconds": 0}`)
-	f, err = next(t, conn)
+	f, err := next(t, conn)
 	require.NoError(t, err)
 	assert.Equal(t, "v2.system.socket_closing", f.TopicName)
 	assert.Equal(t, websocket.StatusServiceRestart, websocket.CloseStatus(ends(t, conn)))
 
-	conn = listen(t, channel)
+	conn = heard()
 	steer("channels/expire", `{}`)
 	assert.Equal(t, websocket.StatusNormalClosure, websocket.CloseStatus(ends(t, conn)))
 	_, err = c.Topics(t.Context(), channel.ID)

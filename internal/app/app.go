@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/genmesh/genmesh/genesys/cloud"
 	"github.com/genmesh/genmesh/genesys/keyring"
 	"github.com/genmesh/genmesh/genesys/schema"
 	"github.com/genmesh/genmesh/genesys/simulator"
@@ -21,6 +20,7 @@ import (
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/mesh/embedded"
 	"github.com/genmesh/genmesh/workers"
+	"github.com/genmesh/genmesh/workers/forward"
 	"github.com/genmesh/genmesh/workers/shape"
 )
 
@@ -134,7 +134,7 @@ func (a *app) simulator() (*simulator.Simulator, error) {
 
 // load reads streams.json for the first time, secrets included.
 func (a *app) load() (*mesh.Topology, error) {
-	a.streams = newStreamsFile(a.Streams, a.LookupEnv)
+	a.streams = newStreamsFile(a.Streams, a.LookupEnv, a.inCode, a.Workers == nil)
 	topology, err := a.streams.read()
 	if err != nil {
 		return nil, err
@@ -150,8 +150,8 @@ func (a *app) check(t *mesh.Topology) error {
 			if err := a.checkKeys(s); err != nil {
 				return err
 			}
-			if err := CheckSource(s); err != nil {
-				return err
+			if err := checkSource(s, true); err != nil {
+				return fmt.Errorf("source %s: %w", s.Name, err)
 			}
 		}
 	}
@@ -164,47 +164,17 @@ func (a *app) check(t *mesh.Topology) error {
 	}
 	if a.Workers != nil {
 		for _, s := range t.Subscribers {
-			if s.Target == nil && a.Workers.Handlers[s.Name] == nil {
-				return fmt.Errorf("subscriber %s has no target, and no handler is registered for it", s.Name)
-			}
 			if _, err := shape.New(s, a.LookupEnv); err != nil {
 				return err
 			}
-			if err := CheckSubscriber(s); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// CheckSource finds what is wrong with a source beyond what streams.json itself can tell: a schema that
-// can't be read, a region that does not exist.
-func CheckSource(s mesh.Source) error {
-	if _, err := ingress.NewReader(s); err != nil {
-		return fmt.Errorf("source %s: %w", s.Name, err)
-	}
-	if s.API != nil && s.API.Region != "" {
-		if _, err := cloud.FindRegion(s.API.Region); err != nil {
-			return fmt.Errorf("source %s: api.region: %w", s.Name, err)
-		}
-	}
-	return nil
-}
-
-// CheckSubscriber finds what is wrong with a subscriber beyond what streams.json itself can tell: an expression
-// that does not compile, a header that can't be sent.
-func CheckSubscriber(s mesh.Subscriber) error {
-	if err := shape.Check(s); err != nil {
-		return fmt.Errorf("subscriber %s: %w", s.Name, err)
-	}
-	if s.Target == nil {
-		return nil
-	}
-	if err := checkTarget(*s.Target); err != nil {
-		return fmt.Errorf("subscriber %s: target: %w", s.Name, err)
-	}
-	return nil
+// inCode reports whether a handler in code serves a subscriber here.
+func (a *app) inCode(subscriber string) bool {
+	return a.Workers != nil && a.Workers.Handlers[subscriber] != nil
 }
 
 // checkKeys finds out whether a source's keys can be had and used, as far as this process knows.
@@ -271,11 +241,13 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
 	if !a.Apply {
 		return nil
 	}
-	plan, err := t.Plan(ctx, a.js)
-	if err != nil {
-		return err
+	plan, err := t.Apply(ctx, a.js, false, func(subscriber string, events int) {
+		a.Logger.WithField("subscriber", subscriber).WithField("events", events).
+			Info("its consumers change: waiting for its events under way")
+	})
+	for _, note := range plan.Notes {
+		a.Logger.Warn(note)
 	}
-	err = plan.Apply(ctx, a.js, false)
 	// By type and not errors.As: joined with another error it is not all that went wrong.
 	_, onlyRefused := err.(*mesh.DestructiveError)
 	var undrained *mesh.UndrainedError
@@ -296,7 +268,7 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
 func (a *app) addWorkers(t *mesh.Topology, components []component) []component {
 	metrics := workers.NewMetrics(a.metrics)
 	a.fleet = newFleet(fleetOptions{
-		js: a.js, topology: t, targets: targetMaker{app: a}, grace: a.Workers.Grace, lease: a.Workers.Lease, hosts: a.Embedded != nil,
+		js: a.js, topology: t, targets: a.targetMaker(), grace: a.Workers.Grace, lease: a.Workers.Lease, hosts: a.Embedded != nil,
 		log: a.Logger, registerer: a.metrics, metrics: metrics,
 	})
 	undertaker := &workers.Undertaker{
@@ -307,6 +279,13 @@ func (a *app) addWorkers(t *mesh.Topology, components []component) []component {
 		component{"records", a.fleet.records.Run},
 		component{"crew", a.fleet.crew.Run},
 		component{"workers", a.fleet.Run})
+}
+
+func (a *app) targetMaker() targetMaker {
+	return targetMaker{
+		handlers: a.Workers.Handlers, topology: func() *mesh.Topology { return a.fleet.current() }, js: a.js, log: a.Logger,
+		options: forward.Options{Version: a.Version, PublicOnly: a.Workers.PublicTargets, LookupEnv: a.LookupEnv, Logger: a.Logger},
+	}
 }
 
 func (a *app) addIngress(t *mesh.Topology, components []component) ([]component, error) {

@@ -38,7 +38,8 @@ type fleet struct {
 type service struct {
 	subscriber mesh.Subscriber
 	target     *target
-	replays    string // the stream of its replays
+	replays    string   // the stream of its replays
+	headers    passedOn // that its target was made with
 	stop       context.CancelFunc
 	done       chan struct{}
 }
@@ -123,13 +124,13 @@ func (f *fleet) follow(ctx context.Context) error {
 	}
 	f.end(func(s *service) bool {
 		w, ok := wanted[s.subscriber.Name]
-		return !ok || !reflect.DeepEqual(w, s.subscriber) || s.replays != letters.Stream()
+		return !ok || !reflect.DeepEqual(w, s.subscriber) || s.replays != letters.Stream() || s.headers != passedOnTo(w, t).takenBy(w)
 	})
 	for _, s := range t.Subscribers {
 		if f.services[s.Name] != nil {
 			continue
 		}
-		if err := f.serve(ctx, s, letters.Stream()); err != nil {
+		if err := f.serve(ctx, t, s, letters.Stream()); err != nil {
 			return err
 		}
 	}
@@ -158,19 +159,25 @@ func (f *fleet) end(chosen func(*service) bool) {
 
 // Bury stores a dead letter in the stream that is theirs now.
 func (f *fleet) Bury(ctx context.Context, letter mesh.DeadLetter) error {
-	letters, err := mesh.NewDeadLetters(f.js, f.current())
-	if err != nil {
-		return err
-	}
-	return letters.Bury(ctx, letter)
+	_, err := f.BuryOnce(ctx, letter)
+	return err
 }
 
-func (f *fleet) serve(ctx context.Context, s mesh.Subscriber, replays string) error {
+// BuryOnce is that of the same stream.
+func (f *fleet) BuryOnce(ctx context.Context, letter mesh.DeadLetter) (first bool, err error) {
+	letters, err := mesh.NewDeadLetters(f.js, f.current())
+	if err != nil {
+		return false, err
+	}
+	return letters.BuryOnce(ctx, letter)
+}
+
+func (f *fleet) serve(ctx context.Context, t *mesh.Topology, s mesh.Subscriber, replays string) error {
 	target, err := f.targets.make(s)
 	if err != nil {
 		return fmt.Errorf("subscriber %s: %w", s.Name, err)
 	}
-	shape, err := NewShaper(s, f.targets.app.LookupEnv)
+	shape, err := NewShaper(s, f.targets.options.LookupEnv)
 	if err != nil {
 		return err
 	}
@@ -180,7 +187,9 @@ func (f *fleet) serve(ctx context.Context, s mesh.Subscriber, replays string) er
 	})
 	// Its own context: follow and Run's end stop it, in the fleet's order.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	service := &service{subscriber: s, target: target, replays: replays, stop: cancel, done: make(chan struct{})}
+	service := &service{
+		subscriber: s, target: target, replays: replays, headers: passedOnTo(s, t).takenBy(s), stop: cancel, done: make(chan struct{}),
+	}
 	f.mu.Lock()
 	f.services[s.Name] = service
 	f.mu.Unlock()

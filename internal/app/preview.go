@@ -171,7 +171,5 @@ func withoutCredentials(headers map[string]string) map[string]string {
 func (p Preview) options(s mesh.Subscriber) forward.Options {
 	quiet := logrus.New()
 	quiet.SetOutput(io.Discard)
-	o := forwardOptions(p.topology, s, p.version)
-	o.LookupEnv, o.Logger = p.lookup, quiet
-	return o
+	return forwardOptions(forward.Options{Version: p.version, LookupEnv: p.lookup, Logger: quiet}, p.topology, s)
 }

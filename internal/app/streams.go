@@ -14,7 +14,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/genmesh/genmesh/genesys"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -32,15 +31,20 @@ const (
 // streamsFile reads a streams.json and knows what it read last.
 type streamsFile struct {
 	StreamsFile
-	lookup func(string) (string, bool)
-	last   []byte // what is in force, or was refused for good
-	next   []byte // what was read
-	onDisk bool   // next came from the file
+	lookup     func(string) (string, bool)
+	inCode     func(subscriber string) bool // see Parser
+	noneServed bool
+	last       []byte // what is in force, or was refused for good
+	next       []byte // what was read
+	onDisk     bool   // next came from the file
 }
 
-func newStreamsFile(f StreamsFile, lookup func(string) (string, bool)) *streamsFile {
-	return &streamsFile{StreamsFile: f, lookup: lookup}
+func newStreamsFile(f StreamsFile, lookup func(string) (string, bool), inCode func(string) bool, noneServed bool) *streamsFile {
+	return &streamsFile{StreamsFile: f, lookup: lookup, inCode: inCode, noneServed: noneServed}
 }
+
+// BuiltInName is what mistakes call a StreamsFile.Fallback.
+const BuiltInName = "(built-in) streams.json"
 
 // read parses the file. Whoever adopts what it says, or finds that it never can be adopted, calls
 // settle; until then the file counts as changed and is tried again.
@@ -50,7 +54,11 @@ func (s *streamsFile) read() (*mesh.Topology, error) {
 		return nil, err
 	}
 	s.next = data
-	t, err := ParseStreams(data, s.lookup)
+	parser := Parser{Name: BuiltInName, LookupEnv: s.lookup, InCode: s.inCode, NoneServed: s.noneServed}
+	if s.onDisk {
+		parser.Name = s.Path
+	}
+	t, err := parser.Parse(data)
 	if err == nil && s.onDisk {
 		s.Fallback = nil // a file that goes away later is a mistake and no wish for the built-in one
 	}
@@ -81,13 +89,6 @@ func (s *streamsFile) bytes() ([]byte, error) {
 func (s *streamsFile) changed() bool {
 	data, err := s.bytes()
 	return err == nil && !bytes.Equal(data, s.last)
-}
-
-// ParseStreams parses a streams.json with all that genmesh can serve.
-func ParseStreams(data []byte, lookup func(string) (string, bool)) (*mesh.Topology, error) {
-	return mesh.ParseTopology(data, mesh.ParseOptions{
-		Presets: genesys.SourceDefaults(), TargetSchemes: TargetSchemes(), UnbuiltTarget: unbuilt, LookupEnv: lookup,
-	})
 }
 
 // followStreams applies the edits of streams.json until ctx ends. A wrong edit changes nothing.

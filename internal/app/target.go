@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sirupsen/logrus"
 
 	"github.com/genmesh/genmesh/mesh"
@@ -22,10 +23,63 @@ import (
 	"github.com/genmesh/genmesh/workers/republish"
 )
 
+// kind is a kind of target.
+type kind struct {
+	schemes []string
+	// check finds what open would refuse on any machine: it reads neither secrets nor files. Its FieldErrors are
+	// within the target.
+	check func(*mesh.Topology, mesh.Subscriber) error
+	open  func(targetMaker, mesh.Subscriber) (workers.Handler, error)
+	// touches means that open makes something on this machine, or needs NATS.
+	touches bool
+}
+
+// kinds are those that this binary serves.
+func kinds() []kind {
+	return []kind{
+		{schemes: httpSchemes(), check: checkHTTP, open: targetMaker.http},
+		{schemes: []string{ndjson.Scheme}, check: alone(ndjson.Check), open: targetMaker.file, touches: true},
+		{schemes: []string{republish.Scheme}, check: alone(republish.Check), open: targetMaker.nats, touches: true},
+		{schemes: []string{logtarget.Scheme}, check: alone(logtarget.Check), open: targetMaker.logLine},
+		{schemes: []string{postgres.Scheme, "postgresql"}, check: alone(postgres.Check), open: targetMaker.postgres},
+		{schemes: broker.Schemes(), check: alone(broker.Check), open: targetMaker.broker},
+		{schemes: archive.Schemes(), check: alone(archive.Check), open: targetMaker.archive},
+	}
+}
+
+func httpSchemes() []string { return []string{"http", "https"} }
+
+// checkHTTP knows the headers that the sender's delivery is passed on in.
+func checkHTTP(t *mesh.Topology, s mesh.Subscriber) error {
+	return forward.CheckWith(*s.Target, forwardOptions(forward.Options{}, t, s))
+}
+
+// alone is the check of a target that concerns nothing else of the topology.
+func alone(check func(mesh.Target) error) func(*mesh.Topology, mesh.Subscriber) error {
+	return func(_ *mesh.Topology, s mesh.Subscriber) error { return check(*s.Target) }
+}
+
+// kindOf is the kind of a target; false if this binary does not serve it.
+func kindOf(t mesh.Target) (kind, bool) {
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return kind{}, false
+	}
+	all := kinds()
+	i := slices.IndexFunc(all, func(k kind) bool { return slices.Contains(k.schemes, u.Scheme) })
+	if i < 0 {
+		return kind{}, false
+	}
+	return all[i], true
+}
+
 // TargetSchemes are the schemes of target URLs that this binary serves.
 func TargetSchemes() []string {
-	own := []string{"http", "https", "file", "nats", "log", postgres.Scheme, "postgresql"}
-	return slices.Concat(own, broker.Schemes(), archive.Schemes())
+	var all []string
+	for _, k := range kinds() {
+		all = append(all, k.schemes...)
+	}
+	return all
 }
 
 // unbuilt says how a scheme can be served that this binary does not; "" for what none does.
@@ -38,8 +92,14 @@ func unbuilt(scheme string) string {
 	return ""
 }
 
-// targetMaker makes the target of a subscriber.
-type targetMaker struct{ app *app }
+// targetMaker makes the targets of subscribers.
+type targetMaker struct {
+	handlers map[string]workers.Handler // in code, by subscriber
+	topology func() *mesh.Topology      // the one in force
+	options  forward.Options            // of HTTP targets, as far as they are the same for all
+	js       jetstream.Publisher
+	log      logrus.FieldLogger
+}
 
 // target is where a subscriber's events go: a handler that may have files or connections.
 type target struct {
@@ -54,67 +114,79 @@ type target struct {
 
 func (m targetMaker) make(s mesh.Subscriber) (*target, error) {
 	if s.Target == nil {
-		h := m.app.Workers.Handlers[s.Name]
+		h := m.handlers[s.Name]
 		return &target{name: "handler", open: func() (workers.Handler, error) { return h, nil }}, nil
 	}
-	u, err := url.Parse(s.Target.URL)
-	if err != nil {
-		return nil, errors.New("the target's URL can't be read") // the URL may hold a secret
+	k, ok := kindOf(*s.Target)
+	if !ok {
+		return nil, fmt.Errorf("no kind of target serves %s", s.Target.Display())
 	}
-	return &target{name: s.Target.Display(), log: m.app.Logger, open: func() (workers.Handler, error) { return m.open(u.Scheme, s) }}, nil
+	return &target{name: s.Target.Display(), log: m.log, open: func() (workers.Handler, error) { return k.open(m, s) }}, nil
 }
 
-func (m targetMaker) open(scheme string, s mesh.Subscriber) (workers.Handler, error) {
-	switch scheme {
-	case "http", "https":
-		return forward.New(*s.Target, s.Name, m.forwardOptions(s))
-	case "file":
-		return ndjson.New(*s.Target, s.Name, m.app.Logger)
-	case "nats":
-		return republish.New(*s.Target, s.Name, m.app.js)
-	case "log":
-		return logtarget.New(*s.Target, s.Name, m.app.Logger)
-	case postgres.Scheme, "postgresql":
-		return postgres.New(*s.Target, s.Name, m.app.Logger)
-	}
-	if slices.Contains(broker.Schemes(), scheme) {
-		return broker.New(*s.Target, s.Name, m.app.Logger, broker.EventTypePrefix(eventTypePrefix))
-	}
-	if slices.Contains(archive.Schemes(), scheme) {
-		return archive.New(*s.Target, s.Name, m.app.Logger)
-	}
-	return nil, fmt.Errorf("target scheme %q is not served", scheme)
+func (m targetMaker) http(s mesh.Subscriber) (workers.Handler, error) {
+	return forward.New(*s.Target, s.Name, forwardOptions(m.options, m.topology(), s))
 }
 
-// checkTarget finds what is wrong with a target without opening it.
-func checkTarget(t mesh.Target) error {
-	u, err := url.Parse(t.URL)
-	if err == nil && (u.Scheme == "http" || u.Scheme == "https") {
-		return forward.Check(t)
-	}
-	return nil
+func (m targetMaker) file(s mesh.Subscriber) (workers.Handler, error) {
+	return ndjson.New(*s.Target, s.Name, m.log)
+}
+
+func (m targetMaker) nats(s mesh.Subscriber) (workers.Handler, error) {
+	return republish.New(*s.Target, s.Name, m.js)
+}
+
+func (m targetMaker) logLine(s mesh.Subscriber) (workers.Handler, error) {
+	return logtarget.New(*s.Target, s.Name, m.log)
+}
+
+func (m targetMaker) postgres(s mesh.Subscriber) (workers.Handler, error) {
+	return postgres.New(*s.Target, s.Name, m.log)
+}
+
+func (m targetMaker) broker(s mesh.Subscriber) (workers.Handler, error) {
+	return broker.New(*s.Target, s.Name, m.log, broker.EventTypePrefix(eventTypePrefix))
+}
+
+func (m targetMaker) archive(s mesh.Subscriber) (workers.Handler, error) {
+	return archive.New(*s.Target, s.Name, m.log)
 }
 
 // eventTypePrefix makes a CloudEvents type of a Genesys event type.
 const eventTypePrefix = "com.genesys.cloud."
 
-// forwardOptions are those that every HTTP target of a subscriber has. The sender's own headers are passed
-// on under the names that the first source of the subscriber's stream has for them.
-func forwardOptions(t *mesh.Topology, s mesh.Subscriber, version string) forward.Options {
-	o := forward.Options{MaxInFlight: s.MaxInFlight, Version: version, EventTypePrefix: eventTypePrefix}
-	for _, source := range t.Sources {
-		if source.Stream == s.Stream {
-			o.DeliveryIDHeader, o.DeliveryTypeHeader = source.Identity.DeliveryIDHeader, source.Identity.DeliveryTypeHeader
-			break
-		}
+// passedOn are the headers in which an HTTP target passes the sender's own delivery on.
+type passedOn struct{ id, kind string }
+
+// passedOnTo are the names that the first source of the subscriber's stream has for them.
+func passedOnTo(s mesh.Subscriber, t *mesh.Topology) passedOn {
+	i := slices.IndexFunc(t.Sources, func(source mesh.Source) bool { return source.Stream == s.Stream })
+	if i < 0 {
+		return passedOn{}
 	}
-	return o
+	identity := t.Sources[i].Identity
+	return passedOn{identity.DeliveryIDHeader, identity.DeliveryTypeHeader}
 }
 
-func (m targetMaker) forwardOptions(s mesh.Subscriber) forward.Options {
-	o := forwardOptions(m.app.fleet.current(), s, m.app.Version)
-	o.PublicOnly, o.LookupEnv, o.Logger = m.app.Workers.PublicTargets, m.app.LookupEnv, m.app.Logger
-	return o
+// takenBy are those that the subscriber's own target takes: it has to be made anew when they change.
+func (p passedOn) takenBy(s mesh.Subscriber) passedOn {
+	if s.Target == nil || !isHTTP(*s.Target) {
+		return passedOn{}
+	}
+	return p
+}
+
+func isHTTP(t mesh.Target) bool {
+	u, err := url.Parse(t.URL)
+	return err == nil && slices.Contains(httpSchemes(), u.Scheme)
+}
+
+// forwardOptions are base, and what an HTTP target of the subscriber has besides.
+func forwardOptions(base forward.Options, t *mesh.Topology, s mesh.Subscriber) forward.Options {
+	headers := passedOnTo(s, t)
+	base.DeliveryIDHeader, base.DeliveryTypeHeader = headers.id, headers.kind
+	base.MaxInFlight, base.EventTypePrefix = s.MaxInFlight, eventTypePrefix
+	return base
 }
 
 // Handle hands the event to the target, which is opened by the first: one that can't be opened
@@ -137,7 +209,7 @@ func (t *target) opened() (workers.Handler, error) {
 		h, err := t.open()
 		if err != nil {
 			// The target's fault and not the event's: the subscriber waits.
-			return nil, workers.RetryAfter(0, fmt.Errorf("open target %s: %w", t.name, err))
+			return nil, workers.Unusable(fmt.Errorf("open target %s: %w", t.name, err))
 		}
 		t.handler = h
 	}

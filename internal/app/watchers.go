@@ -52,6 +52,9 @@ func (w *watchers) learner(s mesh.Source, reader *ingress.Reader) func(context.C
 			if err != nil {
 				return err
 			}
+			if e.Notice != "" {
+				continue // genmesh's own, and nothing that the source sends
+			}
 			for _, reading := range reader.Reread(e) {
 				if reading.Content != "" {
 					look(reading.Event.Type, reading.Content, e.Received)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/genmesh/genmesh/internal/telemetry"
@@ -64,8 +65,23 @@ func report(w io.Writer, err error) int {
 	case errors.Is(err, context.Canceled):
 		err = errors.New("interrupted")
 	}
-	writeLines(w, "genmesh: "+err.Error())
+	writeLines(w, "genmesh: "+plainly(err))
 	return exitError
+}
+
+// apiError is how nats.go shows what the server answered. "description=" is all that says something to most people; err_code is
+// what the rest is looked up by, and only where nothing is merely missing.
+var apiError = regexp.MustCompile(`nats: API error: code=(\d+) err_code=(\d+) description=`)
+
+// plainly is an error without the numbers around the server's words: "stream not found" says it all.
+func plainly(err error) string {
+	return apiError.ReplaceAllStringFunc(err.Error(), func(prefix string) string {
+		numbers := apiError.FindStringSubmatch(prefix)
+		if numbers[1] == "404" {
+			return ""
+		}
+		return "the server answers (error " + numbers[2] + "): "
+	})
 }
 
 // writeLines writes text that may hold what others said, line by line: a terminal acts on none

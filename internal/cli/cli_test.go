@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -103,7 +105,7 @@ func TestWrongUsageIsOneLineAndExitCode1(t *testing.T) {
 		{[]string{"sned"}, `unknown command "sned"`},
 		{[]string{"dead", "lsit"}, `unknown command "lsit"`},
 		{[]string{"dev", "--htpp", "x"}, "unknown flag: --htpp; see genmesh dev --help"},
-		{[]string{"plan", "extra"}, `unknown command "extra"`},
+		{[]string{"plan", "extra"}, `"extra" is too much`},
 		{[]string{"serve", "everything"}, `invalid argument "everything"`},
 		{[]string{"plan", "-o", "yaml"}, `--output "yaml"`},
 		{[]string{"apply", "--log-level", "loud"}, `log level "loud"`},
@@ -168,6 +170,22 @@ func TestReportedErrorCannotReachTheTerminal(t *testing.T) {
 	var w bytes.Buffer
 	assert.Equal(t, exitError, report(&w, errors.New("the target said \x1b[2J\rok\nand more")))
 	assert.Equal(t, "genmesh: the target said \\x1b[2J\\rok\nand more\n", w.String())
+}
+
+// TestWhatTheServerAnswersIsSaidPlainly: its numbers only where somebody may have to look one up.
+func TestWhatTheServerAnswersIsSaidPlainly(t *testing.T) {
+	for _, tc := range []struct {
+		err  jetstream.APIError
+		want string
+	}{
+		{jetstream.APIError{Code: 404, ErrorCode: 10059, Description: "stream not found"}, "genmesh: stream EVENTS: stream not found\n"},
+		{jetstream.APIError{Code: 400, ErrorCode: 10074, Description: "replicas > 1 not supported"},
+			"genmesh: stream EVENTS: the server answers (error 10074): replicas > 1 not supported\n"},
+	} {
+		var w bytes.Buffer
+		report(&w, fmt.Errorf("stream EVENTS: %w", &tc.err))
+		assert.Equal(t, tc.want, w.String())
+	}
 }
 
 func TestInterruptionIsSaidPlainly(t *testing.T) {

@@ -3,9 +3,11 @@ package cli
 import (
 	"encoding/json"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -133,6 +135,41 @@ func TestPlanShowsWhatApplyThenDoes(t *testing.T) {
 	assert.Equal(t, "nothing to do: the server is as streams.json says\n", o.out)
 }
 
+// TestAStartThatComesTooLateIsSaid: the edit changes nothing, and whoever made it hears of it.
+func TestAStartThatComesTooLateIsSaid(t *testing.T) {
+	server := appliedServer(t)
+	at := []string{"--server", server.URL(), "--streams", file(t, "later.json", editedStreams(t, `"name": "crm",`, `"name": "crm", "start": "now",`))}
+	const note = `note: start "now": it counts for a new subscriber, and crm began by deliver_policy all; it goes on where it is` + "\n"
+	o := run(t, append(at, "plan")...)
+	assert.Equal(t, exitOK, o.code, "nothing is to be done: %s", o.err)
+	assert.Contains(t, o.out, note)
+	o = run(t, append(at, "apply")...)
+	assert.Equal(t, exitOK, o.code, o.err)
+	assert.Equal(t, note+"nothing to do: the server is as streams.json says\n", o.out)
+	assert.Len(t, parsed[applied](t, run(t, append(at, "apply", "-o", "json")...)).Notes, 1)
+}
+
+// TestApplySaysWhatItWaitsFor while a subscriber's consumers change and its target has not taken everything.
+func TestApplySaysWhatItWaitsFor(t *testing.T) {
+	server := appliedServer(t)
+	js := server.JetStream()
+	_, err := js.Publish(t.Context(), "genesys.00.interaction.call.1", []byte("{}"))
+	require.NoError(t, err)
+	consumer, err := js.PushConsumer(t.Context(), "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	held := make(chan jetstream.Msg, 1)
+	consuming, err := consumer.Consume(func(m jetstream.Msg) { held <- m })
+	require.NoError(t, err)
+	defer consuming.Stop()
+	m := <-held
+	divided := file(t, "divided.json", editedStreams(t, `"name": "crm",`, `"name": "crm", "partitions": 2,`))
+	applying := serve(t, nil, "apply", "--server", server.URL(), "--streams", divided)
+	applying.await(applying.err, `(crm: waiting for 1 event under way to its target, before its consumers change)`)
+	require.NoError(t, m.DoubleAck(t.Context()))
+	applying.await(applying.out, `(switched consumer INTERACTIONS/crm)`)
+	assert.Equal(t, exitOK, applying.end())
+}
+
 func TestApplyRefusesWhatLosesDataAndDoesTheRest(t *testing.T) {
 	server := appliedServer(t)
 	_, err := server.JetStream().Publish(t.Context(), "genesys.x", make([]byte, 5000))
@@ -146,7 +183,7 @@ func TestApplyRefusesWhatLosesDataAndDoesTheRest(t *testing.T) {
 	assert.Equal(t, exitError, o.code)
 	assert.Contains(t, o.out, "updated consumer INTERACTIONS/analytics, max_ack_pending 1024 → 512\n")
 	assert.Contains(t, o.out, "refused to update stream INTERACTIONS: it loses")
-	assert.Contains(t, o.err, "--allow-destroy")
+	assert.Equal(t, "genmesh: refused without --allow-destroy: 1 step that would lose data\n", o.err)
 
 	o = run(t, append(at, "apply", "--allow-destroy")...)
 	assert.Equal(t, exitOK, o.code, o.err)
@@ -166,7 +203,8 @@ func TestApplyNamesARefusedDeletion(t *testing.T) {
 	o := run(t, append(at, "apply")...)
 	assert.Equal(t, exitError, o.code)
 	assert.Contains(t, o.out, "refused to delete consumer INTERACTIONS/compliance")
-	assert.Contains(t, o.err, "--allow-destroy")
+	assert.Equal(t, 1, strings.Count(o.out+o.err, "INTERACTIONS/compliance"), "each is named once")
+	assert.Equal(t, "genmesh: refused without --allow-destroy: 2 steps that would lose data\n", o.err)
 
 	result := parsed[applied](t, run(t, append(at, "apply", "-o", "json")...))
 	assert.Empty(t, result.Done)

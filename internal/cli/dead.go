@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,7 @@ func (f *deadFlags) add(cmd *cobra.Command, limit int) {
 	flags := cmd.Flags()
 	f.cluster.add(flags)
 	flags.StringVar(&f.subscriber, "subscriber", "", "only those of the subscriber `NAME`")
-	flags.StringVar(&f.reason, "reason", "", "only those with the reason rejected, exhausted, abandoned or unreadable")
+	flags.StringVar(&f.reason, "reason", "", "only those with the reason "+deadReasons("or"))
 	f.span.add(flags, "those buried")
 	flags.IntVar(&f.limit, "limit", limit, "at most `N` of them, the oldest first; 0 is no limit")
 }
@@ -54,9 +55,8 @@ func (f *deadFlags) chosen() bool {
 
 func (f *deadFlags) filter(now time.Time) (mesh.DeadFilter, error) {
 	filter := mesh.DeadFilter{Subscriber: f.subscriber, Reason: mesh.DeadReason(f.reason)}
-	reasons := []mesh.DeadReason{"", mesh.DeadRejected, mesh.DeadExhausted, mesh.DeadAbandoned, mesh.DeadUnreadable}
-	if !slices.Contains(reasons, filter.Reason) {
-		return filter, fmt.Errorf("--reason %q: there are rejected, exhausted, abandoned and unreadable", f.reason)
+	if f.reason != "" && !slices.Contains(mesh.DeadReasons(), filter.Reason) {
+		return filter, fmt.Errorf("--reason %q: there are %s", f.reason, deadReasons("and"))
 	}
 	var err error
 	filter.Since, filter.Until, err = f.span.times(now)
@@ -84,4 +84,14 @@ func (p *program) withDead(cmd *cobra.Command, cluster *clusterFlags, run func(c
 // find calls take for each dead letter that the filter chooses, up to the limit.
 func (f *deadFlags) find(ctx context.Context, letters *mesh.DeadLetters, filter mesh.DeadFilter, take func(mesh.DeadLetter)) error {
 	return takeUpTo(f.limit, letters.Find(ctx, filter), take)
+}
+
+// deadReasons lists the reasons, with the last after a word.
+func deadReasons(before string) string {
+	var names []string
+	for _, reason := range mesh.DeadReasons() {
+		names = append(names, string(reason))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " " + before + " " + names[last]
 }

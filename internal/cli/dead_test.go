@@ -94,6 +94,9 @@ func TestDeadListFilters(t *testing.T) {
 	assert.Empty(t, g.numbers(t, "--until", "2h"))
 	assert.Equal(t, []uint64{3}, g.numbers(t, "--since", third.Buried.Format(time.RFC3339Nano)))
 	assert.Contains(t, g.run(t, "list", "--reason", "bored").err, `--reason "bored"`)
+	for _, reason := range mesh.DeadReasons() { // each that the list can show can be asked for
+		assert.Empty(t, g.run(t, "list", "--reason", string(reason)).err, reason)
+	}
 	assert.Contains(t, g.run(t, "list", "--limit", "2").err, "--limit shows more")
 }
 

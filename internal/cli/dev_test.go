@@ -132,6 +132,19 @@ func TestDevReloadsOnAHangUp(t *testing.T) {
 	assert.Equal(t, exitOK, dev.end())
 }
 
+// TestDevNamesTheFileThatIsWrong as compilers do, and says what an edit could not change.
+func TestDevNamesTheFileThatIsWrong(t *testing.T) {
+	path := file(t, "mesh.json", editedStreams(t))
+	dev := serve(t, nil, devArgs(t, "--streams", path)...)
+	dev.await(dev.out, `edit (.*) and save it`)
+	require.NoError(t, os.WriteFile(path, []byte(editedStreams(t, `"target": {"url": "${CRM_URL:-log:}", "timeout": "10s"}`, `"description": "x"`)), 0o600))
+	dev.await(dev.err, `(`+regexp.QuoteMeta(path)+`:\d+:\d+: subscribers\[0\])`)
+	require.NoError(t, os.WriteFile(path, []byte(editedStreams(t, `"name": "crm",`, `"name": "crm", "start": "now",`)), 0o600))
+	dev.await(dev.err, `(start .{0,2}"now.{0,2}": it counts for a new subscriber, and crm began by deliver_policy all)`)
+	assert.NotContains(t, dev.err.String(), " streams.json:", "which is not its name")
+	assert.Equal(t, exitOK, dev.end())
+}
+
 func TestClosedTerminalEndsDevInsteadOfReloading(t *testing.T) {
 	ctx, cancel := contextOf(t)
 	asked, open := make(chan struct{}), true
@@ -170,7 +183,7 @@ func TestServeInTwoProcesses(t *testing.T) {
 	ingress := serve(t, env, "serve", "ingress", "--apply")
 	address := ingress.await(ingress.err, `"webhooks":"([^"]+)"`)
 	workers := serve(t, env, "serve", "workers")
-	workers.await(workers.err, `"msg":"serving"`)
+	workers.await(workers.err, `("nats":"`+regexp.QuoteMeta(server.URL())+`")`)
 
 	o := invocation{env: env}.run(t, "send", "--url", "http://"+address+"/webhooks/genesys", "--count", "20", "-o", "json")
 	require.Equal(t, exitOK, o.code, o.err)

@@ -31,18 +31,11 @@ func (h hints) write(w io.Writer) {
 	}
 	fmt.Fprintf(&b, "  data        %s\n", h.data)
 	for _, s := range h.topology.Subscribers {
-		fmt.Fprintf(&b, "  subscriber  %s → %s\n", s.Name, destination(s))
+		fmt.Fprintf(&b, "  subscriber  %s → %s\n", s.Name, s.Target.Display())
 	}
 	h.tryOut(&b)
 	fmt.Fprintf(&b, "\nTo add a subscriber, edit %s and save it: the running mesh takes it up.\n\n", h.streams)
 	writeLines(w, b.String())
-}
-
-func destination(s mesh.Subscriber) string {
-	if s.Target == nil {
-		return "a handler in code"
-	}
-	return s.Target.Display()
 }
 
 // tryOut shows how to send an event to the first source that the commands can speak to, and how

@@ -85,10 +85,8 @@ func TestExamplesAreSubscribersThatGenmeshTakes(t *testing.T) {
 			file["subscribers"] = []any{json.RawMessage(block)}
 			streams, err := json.Marshal(file)
 			require.NoError(t, err)
-			topology, err := app.ParseStreams(streams, func(string) (string, bool) { return "", false })
-			if assert.NoError(t, err, "%s: %s", name, block) {
-				assert.NoError(t, app.CheckSubscriber(topology.Subscribers[0]), "%s: %s", name, block)
-			}
+			_, err = app.ParseStreams(streams, func(string) (string, bool) { return "", false })
+			assert.NoError(t, err, "%s: %s", name, block)
 		}
 	}
 	assert.Greater(t, examples, 5)

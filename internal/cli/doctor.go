@@ -47,7 +47,7 @@ func doubtful(check, detail, remedy string) finding {
 }
 
 func broken(check string, err error, remedy string) finding {
-	return finding{Check: check, Status: healthFail, Detail: err.Error(), Remedy: remedy}
+	return finding{Check: check, Status: healthFail, Detail: plainly(err), Remedy: remedy}
 }
 
 // probe looks at one thing. It returns when ctx ends.
@@ -98,7 +98,7 @@ func (p *program) probes(cmd *cobra.Command, f *doctorFlags) []probe {
 	}
 	probes = append(probes, p.clusterProbe(f, t))
 	for _, s := range t.Subscribers {
-		probes = append(probes, targetProbe(s))
+		probes = append(probes, p.credentialsProbe(t, s), targetProbe(s))
 	}
 	return append(probes, certificateProbe(f.tlsCert), diskProbe(f.data, t))
 }

@@ -12,12 +12,15 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/mesh"
 )
 
 // examined are the findings of genmesh doctor by check.
@@ -101,6 +104,93 @@ func TestDoctorNamesWhatIsWrongAndItsRemedy(t *testing.T) {
 	} {
 		assert.Equal(t, want.status, findings[check].Status, check)
 		assert.Contains(t, findings[check].Detail, want.detail)
+		assert.Contains(t, findings[check].Remedy, want.remedy)
+	}
+}
+
+// TestDoctorKnocksAtEveryServer: a broker or a database that nobody runs is found before an event is.
+func TestDoctorKnocksAtEveryServer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	there, gone, folder := listener.Addr().String(), unusedAddress(t), filepath.ToSlash(t.TempDir())
+	targets := map[string]struct {
+		url, detail string
+		want        health
+	}{
+		"kafka-there":  {"kafka://" + there + "/calls", "takes connections; credentials are not tried", healthOK},
+		"kafka-gone":   {"kafka://" + gone + "/calls", "refused", healthFail},
+		"kafka-one-of": {"kafka://" + gone + "/calls?brokers=" + there, "takes connections", healthOK},
+		"rabbit-there": {"rabbit://" + there + "/calls", "takes connections", healthOK},
+		"rabbit-gone":  {"rabbit://user:${PASSWORD}@" + gone + "/calls", "refused", healthFail},
+		"sql-there":    {"postgres://" + there + "/calls?sslmode=disable", "takes connections", healthOK},
+		"sql-gone":     {"postgres://user:${PASSWORD}@" + gone + "/calls?sslmode=disable", "refused", healthFail},
+		"sql-socket":   {"postgres:///calls?host=/run/postgresql", "is not tried", healthOK},
+		"archive":      {"archive+file://" + folder + "/new", "/new can be written", healthOK},
+	}
+	var subscribers []string
+	for name, target := range targets {
+		subscribers = append(subscribers, `{"name": "`+name+`", "stream": "INTERACTIONS", "target": {"url": "`+target.url+`"}}`)
+	}
+	o := invocation{env: map[string]string{"PASSWORD": testSecret, "NATS_URL": "nats://127.0.0.1:1"}}.run(t,
+		"doctor", "-o", "json", "--streams", file(t, "streams.json", oneSubscriber(t, strings.Join(subscribers, ",\n"))))
+	findings := examined(t, o)
+	for name, target := range targets {
+		f := findings["target "+name]
+		assert.Equal(t, target.want, f.Status, "%s: %s", name, f.Detail)
+		assert.Contains(t, f.Detail, target.detail, name)
+	}
+}
+
+func TestServersHaveTheirUsualPorts(t *testing.T) {
+	for text, want := range map[string][]string{
+		"kafka://k1/calls?brokers=k2:9000,[::1]": {"k1:9092", "k2:9000", "[::1]:9092"},
+		"rabbit://r/calls":                       {"r:5672"},
+		"rabbit://r/calls?tls=true":              {"r:5671"},
+		"rabbit://r:1/calls?tls=true":            {"r:1"},
+		"postgres://p/calls":                     {"p:5432"},
+		"postgresql://p/calls?port=6432":         {"p:6432"},
+		"postgres:///calls?host=p1,p2":           {"p1:5432", "p2:5432"},
+		"postgres:///calls?host=p1,p2&port=1,2":  {"p1:1", "p2:2"},
+		"postgres://p0:6432/calls?host=p1":       {"p1:6432"},
+		"postgres://p:1/calls?port=2":            {"p:2"},
+		"postgres:///calls?host=/run/postgresql": nil,
+		"s3://bucket":                            nil,
+	} {
+		u, err := url.Parse(text)
+		require.NoError(t, err)
+		addresses, err := serverAddresses(mesh.Target{URL: text}, u)
+		require.NoError(t, err)
+		assert.Equal(t, want, addresses, text)
+	}
+	u, err := url.Parse("rabbit://r/calls")
+	require.NoError(t, err)
+	addresses, err := serverAddresses(mesh.Target{TLS: &mesh.TargetTLS{}}, u)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"r:5671"}, addresses)
+}
+
+// TestDoctorSaysWhyASubscriberStandsStill, and not only how much waits for it.
+func TestDoctorSaysWhyASubscriberStandsStill(t *testing.T) {
+	server := appliedServer(t)
+	js := server.JetStream()
+	_, err := js.Publish(t.Context(), "genesys.00.interaction.call.1", []byte("{}"))
+	require.NoError(t, err)
+	state, err := mesh.OpenState(t.Context(), js)
+	require.NoError(t, err)
+	now := time.Now()
+	require.NoError(t, state.SetPause(t.Context(), "crm", mesh.Pause{Since: now, Reason: "release 4.2", By: "ada"}))
+	require.NoError(t, state.SetBreaker(t.Context(), "crm", mesh.BreakerState{Open: true, Since: now, Error: "not this one"}))
+	require.NoError(t, state.SetBreaker(t.Context(), "analytics", mesh.BreakerState{Open: true, Since: now, Until: now.Add(time.Minute), Error: "analytics answered 503"}))
+	require.NoError(t, state.SetWait(t.Context(), "compliance", mesh.Wait{Since: now, Until: now.Add(time.Minute), Reason: "answered 401: check auth"}))
+	findings := examined(t, withSecret("NATS_URL", server.URL()).run(t, "doctor", "-o", "json"))
+	for check, want := range map[string]struct{ detail, remedy string }{
+		"consumer crm":        {`^is paused since .* by ada: release 4.2; 1 event waits; nobody serves it$`, "genmesh subscriber resume crm; run genmesh serve workers"},
+		"consumer analytics":  {`^its breaker is open since .*, next try .*: analytics answered 503; 1 event waits; `, "see that its target works"},
+		"consumer compliance": {`^waits since .*, next try .*: answered 401: check auth; 1 event waits; `, "nothing is spent meanwhile"},
+	} {
+		assert.Equal(t, healthWarn, findings[check].Status, check)
+		assert.Regexp(t, want.detail, findings[check].Detail)
 		assert.Contains(t, findings[check].Remedy, want.remedy)
 	}
 }
@@ -211,4 +301,38 @@ func certificateFile(t *testing.T, from, to time.Time) string {
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
 	return file(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+}
+
+func TestDoctorReadsSecretsAndCertificatesOfSubscribers(t *testing.T) {
+	ca := certificateFile(t, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	subscriber := func(name, fields string) string {
+		return `{"name": "` + name + `", "stream": "INTERACTIONS", ` + fields + `}`
+	}
+	streams := oneSubscriber(t, strings.Join([]string{
+		subscriber("signed", `"target": {"url": "http://127.0.0.1:1", "signing_secrets": ["${SIGNING_KEY}"]}`),
+		subscriber("shown", `"target": {"url": "http://127.0.0.1:1", "auth": {"method": "bearer", "token": "file:/nowhere/token"}}`),
+		subscriber("hashed", `"redact": [{"path": "data.ani", "with": "hash"}], "redact_key": "${REDACT_KEY}", "target": {"url": "log:"}`),
+		subscriber("trusting", `"target": {"url": "https://127.0.0.1:1", "tls": {"ca_file": "/nowhere/ca.pem"}}`),
+		subscriber("queued", `"target": {"url": "kafka://127.0.0.1:1/calls", "tls": {"cert_file": "/nowhere/c.pem", "key_file": "/nowhere/k.pem"}}`),
+		subscriber("stored", `"target": {"url": "postgres://127.0.0.1:1/calls?sslmode=verify-full&sslrootcert=/nowhere/root.pem"}`),
+		subscriber("ready", `"target": {"url": "rabbit://127.0.0.1:1/calls", "tls": {"ca_file": "`+filepath.ToSlash(ca)+`"}}`),
+		subscriber("plain", `"target": {"url": "log:"}`),
+	}, ",\n"))
+	i := invocation{env: map[string]string{"REDACT_KEY": "tooshort", "NATS_URL": "nats://127.0.0.1:1"}}
+	o := i.run(t, "doctor", "-o", "json", "--streams", file(t, "streams.json", streams))
+	assert.Equal(t, exitError, o.code)
+	findings := examined(t, o)
+	for name, detail := range map[string]string{
+		"signed": "SIGNING_KEY}: the environment variable is not set", "shown": "auth.token: stat /nowhere/token",
+		"hashed": "redact_key: ", "trusting": "tls.ca_file: open /nowhere/ca.pem", "queued": "/nowhere/c.pem", "stored": "certificate that can't be read",
+	} {
+		f := findings["credentials "+name]
+		assert.Equal(t, healthFail, f.Status, name)
+		assert.Contains(t, f.Detail, "subscriber "+name)
+		assert.Contains(t, f.Detail, detail)
+		assert.Contains(t, f.Remedy, "where genmesh serve runs")
+	}
+	assert.NotContains(t, o.out, "tooshort")
+	assert.Equal(t, healthOK, findings["credentials ready"].Status, findings["credentials ready"].Detail)
+	assert.NotContains(t, findings, "credentials plain", "it needs none")
 }

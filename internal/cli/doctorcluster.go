@@ -30,9 +30,14 @@ func (p *program) clusterProbe(f *doctorFlags, t *mesh.Topology) probe {
 			return append(findings, good("JetStream", "enabled"))
 		}
 		findings = append(findings, room(account, t), clock(ctx, js, t), planned(ctx, js, t))
+		state, err := mesh.OpenState(ctx, js)
+		if err != nil && !errors.Is(err, jetstream.ErrBucketNotFound) { // which the plan tells of
+			findings = append(findings, broken("state", err, "see that the account may read the bucket "+mesh.StateBucket))
+		}
 		for _, s := range t.Subscribers {
+			told := toldOf(ctx, state, s.Name, time.Now())
 			for _, r := range s.Readers() {
-				findings = append(findings, served(ctx, js, r))
+				findings = append(findings, served(ctx, js, r, told))
 			}
 		}
 		return findings
@@ -123,9 +128,49 @@ func planned(ctx context.Context, js jetstream.JetStream, t *mesh.Topology) find
 	return doubtful("plan", detail, remedy)
 }
 
-// served looks whether anyone takes a subscriber's events. That its consumer is missing is the
-// plan's to tell.
-func served(ctx context.Context, js jetstream.JetStream, r mesh.Reader) finding {
+// toldOf is what operators and processes told of why a subscriber gets nothing: a finding of no check that is not ok, or nil. A
+// pause goes before the rest, for nothing is tried meanwhile. state is nil before the first apply.
+func toldOf(ctx context.Context, state *mesh.State, subscriber string, now time.Time) *finding {
+	if state == nil {
+		return nil
+	}
+	told := func(remedy, format string, args ...any) *finding {
+		f := doubtful("", fmt.Sprintf(format, args...), remedy)
+		return &f
+	}
+	unread := func(err error) *finding {
+		f := broken("", err, "see that the account may read the bucket "+mesh.StateBucket)
+		return &f
+	}
+	pause, err := state.Pause(ctx, subscriber)
+	switch {
+	case err != nil:
+		return unread(err)
+	case pause.Holds(now):
+		return told("genmesh subscriber resume "+subscriber, "is paused %s", pauseText(pause))
+	}
+	wait, err := state.Wait(ctx, subscriber)
+	switch {
+	case err != nil:
+		return unread(err)
+	case wait.Holds(now):
+		return told("see to what its target says; nothing is spent meanwhile", "waits since %s, next try %s: %s",
+			momentText(wait.Since), momentText(wait.Until), orNone(wait.Reason))
+	}
+	breaker, err := state.Breaker(ctx, subscriber)
+	switch {
+	case err != nil:
+		return unread(err)
+	case breaker.Open:
+		return told("see that its target works; it goes on by itself then", "its breaker is open since %s, next try %s: %s",
+			momentText(breaker.Since), momentText(breaker.Until), orNone(breaker.Error))
+	}
+	return nil
+}
+
+// served looks whether anyone takes a subscriber's events, and why they stand still if they do. That its consumer is missing
+// is the plan's to tell. told is of toldOf.
+func served(ctx context.Context, js jetstream.JetStream, r mesh.Reader, told *finding) finding {
 	check := "consumer " + r.Durable
 	consumer, err := js.PushConsumer(ctx, r.Stream, r.Durable)
 	switch {
@@ -139,11 +184,24 @@ func served(ctx context.Context, js jetstream.JetStream, r mesh.Reader) finding 
 	info := consumer.CachedInfo()
 	waiting := info.NumPending + uint64(info.NumAckPending)
 	switch {
+	case told != nil:
+		f := finding{check, told.Status, told.Detail + "; " + waitingText(waiting), told.Remedy}
+		if !info.PushBound {
+			f.Detail, f.Remedy = f.Detail+"; nobody serves it", f.Remedy+"; run genmesh serve workers"
+		}
+		return f
 	case info.Paused:
-		return doubtful(check, fmt.Sprintf("is paused for %s; %d events wait", info.PauseRemaining.Round(time.Second), waiting),
+		return doubtful(check, fmt.Sprintf("is paused for %s; %s", info.PauseRemaining.Round(time.Second), waitingText(waiting)),
 			"wait, or genmesh subscriber resume "+r.Name+" (or remove pause_until and apply)")
 	case !info.PushBound:
-		return doubtful(check, fmt.Sprintf("nobody serves it; %d events wait", waiting), "run genmesh serve workers")
+		return doubtful(check, "nobody serves it; "+waitingText(waiting), "run genmesh serve workers")
 	}
-	return good(check, "is served; %d events wait", waiting)
+	return good(check, "is served; %s", waitingText(waiting))
+}
+
+func waitingText(events uint64) string {
+	if events == 1 {
+		return "1 event waits"
+	}
+	return fmt.Sprintf("%d events wait", events)
 }

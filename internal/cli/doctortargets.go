@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/genmesh/genmesh/internal/app"
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/workers/forward"
 )
@@ -24,13 +26,30 @@ const (
 	expirySoon = 14 * 24 * time.Hour
 )
 
+// credentialsProbe looks whether the secrets and certificates that a subscriber names can be read here. What needs none has
+// no finding.
+func (p *program) credentialsProbe(t *mesh.Topology, s mesh.Subscriber) probe {
+	return func(context.Context) []finding {
+		check := "credentials " + s.Name
+		if err := app.CheckMachine(t, s, p.LookupEnv); err != nil {
+			return []finding{broken(check, err, "set it, or correct the file, where genmesh serve runs; and run genmesh doctor there")}
+		}
+		if !namesCredentials(s) {
+			return nil
+		}
+		return []finding{good(check, "its secrets and certificates can be read")}
+	}
+}
+
+func namesCredentials(s mesh.Subscriber) bool {
+	t := s.Target
+	return s.RedactKey != "" || t != nil && (len(t.SecretHeaders) > 0 || t.Auth != nil || len(t.SigningSecrets) > 0 || t.TLS != nil)
+}
+
 // targetProbe looks whether a subscriber's target could be reached. It sends no event.
 func targetProbe(s mesh.Subscriber) probe {
 	return func(ctx context.Context) []finding {
 		check := "target " + s.Name
-		if s.Target == nil {
-			return []finding{good(check, "a handler in code")}
-		}
 		u, err := url.Parse(s.Target.URL)
 		if err != nil {
 			return []finding{broken(check, errors.New("is not a URL"), "correct it in streams.json")}
@@ -46,6 +65,11 @@ func targetProbe(s mesh.Subscriber) probe {
 			}
 		case "file":
 			return []finding{writable(check, u)}
+		case "archive+file":
+			return []finding{writableIn(check, cmp.Or(u.Opaque, u.Path), filepath.FromSlash(cmp.Or(u.Opaque, u.Path)))}
+		case "log":
+		default:
+			return []finding{serverTarget(ctx, check, *s.Target, u)}
 		}
 		return []finding{good(check, "%s", s.Target.Display())}
 	}
@@ -59,7 +83,7 @@ func httpTarget(ctx context.Context, check string, t mesh.Target, u *url.URL) []
 		if err != nil {
 			return []finding{broken(check, errors.New("its proxy is not a URL"), "correct it in streams.json")}
 		}
-		return []finding{dialled(ctx, check, "the proxy of "+t.Display(), hostPort(proxy, "3128"))}
+		return []finding{dialled(ctx, check, "the proxy of "+t.Display(), hostPort(proxy, defaultPort(proxy)))}
 	}
 	found := reached(ctx, check, t, u)
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
@@ -98,6 +122,14 @@ func tlsTo(u *url.URL) *tls.Config {
 	return &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
 }
 
+// defaultPort is that of an HTTP URL without one.
+func defaultPort(u *url.URL) string {
+	if u.Scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
 func hostPort(u *url.URL, port string) string {
 	if u.Port() != "" {
 		port = u.Port()
@@ -108,13 +140,21 @@ func hostPort(u *url.URL, port string) string {
 const reachRemedy = "check the URL, DNS, the firewall and whether the target runs"
 
 func dialled(ctx context.Context, check, shown, address string) finding {
+	if err := knock(ctx, address); err != nil {
+		return broken(check, fmt.Errorf("%s: %w", shown, err), reachRemedy)
+	}
+	return good(check, "%s takes connections", shown)
+}
+
+// knock connects and sends nothing.
+func knock(ctx context.Context, address string) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return broken(check, fmt.Errorf("%s: %w", shown, err), reachRemedy)
+		return err
 	}
 	_ = conn.Close() // nothing was sent
-	return good(check, "%s takes connections", shown)
+	return nil
 }
 
 func dialledTLS(ctx context.Context, check, shown, address string, config *tls.Config) finding {
@@ -145,14 +185,14 @@ func expiry(check string, certificate *x509.Certificate, now time.Time) finding 
 	return good(check, "the certificate ends %s", end)
 }
 
-// writable looks whether a file could be made in the folder of a file target, or in the nearest
-// folder above that exists.
+// writable looks whether a file could be made in the folder of a file target.
 func writable(check string, u *url.URL) finding {
-	path := u.Path
-	if u.Opaque != "" {
-		path = u.Opaque
-	}
-	folder := filepath.Dir(filepath.FromSlash(path))
+	path := cmp.Or(u.Opaque, u.Path)
+	return writableIn(check, path, filepath.Dir(filepath.FromSlash(path)))
+}
+
+// writableIn looks whether a file could be made in a folder, or in the nearest one above that exists. path is what is shown.
+func writableIn(check, path, folder string) finding {
 	for !exists(folder) && filepath.Dir(folder) != folder {
 		folder = filepath.Dir(folder)
 	}

@@ -32,7 +32,7 @@ What it can't do:
   erased again;
 - overwrite the free space of the file system, where the old file of a rewritten block was; what the
   server keeps encrypted, which is only marked as deleted; the servers' logs of replicated streams,
-  which keep it until they are compacted; or what backups have;
+  which keep it until they are compacted, every two to three minutes; or what backups have;
 - reach what was delivered: that is what the erasure event is for.`
 
 // eraseFlags are those of erase.
@@ -170,7 +170,7 @@ func (p *program) reportErase(cmd *cobra.Command, r eraseResult) error {
 	}
 	for _, s := range r.Streams {
 		if s.Replicas > 1 && s.Erased > 0 {
-			say(cmd.ErrOrStderr(), "note: %s has %d replicas, whose logs on disk keep what was erased until the servers compact them", s.Stream, s.Replicas)
+			say(cmd.ErrOrStderr(), "note: %s has %d replicas, whose logs on disk keep what was erased until the servers compact them, every two to three minutes", s.Stream, s.Replicas)
 		}
 	}
 	for _, held := range r.InHand {

@@ -16,10 +16,13 @@ import (
 )
 
 const explainHelp = `Tell for one stored event what decided whether a subscriber has it: filters, where the subscriber began, when and transform,
-how its delivery ended, and if it did not end yet, what it waits for. It reads only.
+how its delivery ended, and if it did not end yet, what it waits for: a pause, an open breaker, a target that asks for air or
+can't be used. It reads only.
+
+Of an event that the stream has no more it tells what may have taken it: limits, or an audited erase.
 
 SEQUENCE is that of the event in its stream, as dead letters, logs, genmesh timeline and the header Genmesh-Sequence have it. when, redact
-and transform are tried as streams.json has them now. That a target asked for air is known to its worker alone, which logs it.`
+and transform are tried as streams.json has them now.`
 
 type explainFlags struct {
 	cluster    clusterFlags
@@ -106,6 +109,7 @@ type explainJSON struct {
 	DeadLetters []deadJSON         `json:"dead_letters"`
 	Pause       *mesh.Pause        `json:"pause,omitempty"`
 	Breaker     *mesh.BreakerState `json:"breaker,omitempty"`
+	Wait        *mesh.Wait         `json:"wait,omitempty"`
 }
 
 type consumerJSON struct {
@@ -123,7 +127,7 @@ type consumerJSON struct {
 // explainStep is one thing that decided, or that is good to know.
 type explainStep struct {
 	// Step is one of stored, identity, dedupe, filter, consumer, start, shape, delivery, dead_letter, replay, pause, breaker,
-	// max_ack_pending, rate_limit and worker.
+	// wait, max_ack_pending, rate_limit and worker.
 	Step string `json:"step"`
 	// Result is yes, no, or note for what decides nothing.
 	Result string `json:"result"`
@@ -176,8 +180,20 @@ func (x *explanation) tellStored() {
 		x.step("identity", resultNo, "it is no event: genmesh did not publish it; a subscriber gets no such message, it becomes a dead letter")
 		return
 	}
+	if x.isNotice() {
+		x.step("identity", resultNote, "genmesh's own word that interaction %s of the source %s was erased, idempotency key %s",
+			orNone(e.Interaction), e.Source, e.IdempotencyKey())
+		return
+	}
 	x.step("identity", resultNote, "interaction %s, type %s, from the source %s, idempotency key %s",
 		orNone(e.Interaction), orNone(e.Type), e.Source, e.IdempotencyKey())
+	x.tellDedupe()
+}
+
+// isNotice reports whether it is an erasure event: no sender has sent it, and none repeats it.
+func (x *explanation) isNotice() bool { return x.Event.Notice != "" }
+
+func (x *explanation) tellDedupe() {
 	switch first, fingerprint, later := strings.Cut(x.MessageID, "#"); {
 	case x.MessageID == "":
 		x.step("dedupe", resultNote, "it has no Nats-Msg-Id: nothing keeps it from being stored again")
@@ -247,6 +263,10 @@ func startOf(info *jetstream.ConsumerInfo) string {
 // tellShape tries when, redact and transform.
 func (x *explanation) tellShape(ctx context.Context, preview app.Preview) error {
 	if x.NotEvent {
+		return nil
+	}
+	if x.isNotice() {
+		x.step("shape", resultYes, "when, redact and transform leave an erasure event alone: who has had the interaction has to hear of it")
 		return nil
 	}
 	applied, standIn, err := preview.Shape(x.subscriber)
@@ -326,6 +346,10 @@ func (x *explanation) tellWaiting() {
 		x.step("breaker", resultNo, "the breaker is open since %s: %s; the next event tries %s",
 			at(b.Since), short(b.Error, 200), at(b.Until))
 	}
+	if x.Wait.Holds(x.now) {
+		x.step("wait", resultNo, "%s waits for its target since %s, and no attempt is spent meanwhile: %s; the next event tries %s",
+			x.subscriber.Name, at(x.Wait.Since), short(orNone(x.Wait.Reason), 200), at(x.Wait.Until))
+	}
 	if info.NumAckPending >= info.Config.MaxAckPending && info.Config.MaxAckPending > 0 && x.State == mesh.StateWaiting {
 		x.step("max_ack_pending", resultNo, "%s in hand, as many as max_ack_pending allows: it comes when one is settled", plural(info.NumAckPending, "event"))
 	}
@@ -333,7 +357,7 @@ func (x *explanation) tellWaiting() {
 		x.step("rate_limit", resultNote, "rate_limit lets %s through", x.subscriber.RateLimit)
 	}
 	if x.State == mesh.StateInHand {
-		x.step("worker", resultNote, "whether it is being tried, waits behind an earlier event of its interaction or because the target asked for air, "+
+		x.step("worker", resultNote, "whether it is being tried, waits behind an earlier event of its interaction, "+
 			"or is settled while an event before it is not, its worker knows and logs")
 	}
 }
@@ -400,7 +424,7 @@ func (x *explanation) unrecorded() string {
 func (x *explanation) keptBy() string {
 	var kept []string
 	for _, s := range x.steps {
-		if s.Result == resultNo && !slices.Contains(kept, s.Step) && (s.Step == "pause" || s.Step == "breaker" || s.Step == "max_ack_pending") {
+		if s.Result == resultNo && !slices.Contains(kept, s.Step) && slices.Contains([]string{"pause", "breaker", "wait", "max_ack_pending"}, s.Step) {
 			kept = append(kept, s.Step)
 		}
 	}
@@ -445,6 +469,9 @@ func (x *explanation) json() explainJSON {
 	}
 	if !x.Breaker.Since.IsZero() {
 		j.Breaker = &x.Breaker
+	}
+	if x.Wait.Holds(x.now) {
+		j.Wait = &x.Wait
 	}
 	return j
 }

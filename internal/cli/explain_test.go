@@ -66,6 +66,45 @@ func TestExplainFollowsAnEvent(t *testing.T) {
 	assert.NotContains(t, o.out, "paused", "what is settled waits for nothing")
 }
 
+// oneInHand is an archive of two events, of which crm may have one at a time in hand, and has it.
+func oneInHand(t *testing.T) *archive {
+	t.Helper()
+	a := newArchive(t, editedStreams(t, `"max_ack_pending": 256`, `"max_ack_pending": 1`, `"max_in_flight": 32`, `"max_in_flight": 1`))
+	a.put("call-1", "connected")
+	a.put("call-2", "connected")
+	consumer, err := a.js.PushConsumer(t.Context(), "INTERACTIONS", "crm")
+	require.NoError(t, err)
+	taken := make(chan struct{}, 1)
+	consuming, err := consumer.Consume(func(jetstream.Msg) { taken <- struct{}{} })
+	require.NoError(t, err)
+	t.Cleanup(consuming.Stop)
+	<-taken
+	return a
+}
+
+// TestExplainNamesTheTargetThatIsWaitedFor: a target that asked for air, or refuses its credentials, is what keeps an event,
+// whether a worker has it or not.
+func TestExplainNamesTheTargetThatIsWaitedFor(t *testing.T) {
+	a := oneInHand(t)
+	state, err := mesh.OpenState(t.Context(), a.js)
+	require.NoError(t, err)
+	since := time.Now().Add(-time.Minute)
+	require.NoError(t, state.SetWait(t.Context(), "crm", mesh.Wait{Since: since, Until: since.Add(time.Hour), Reason: "crm answered 429 \x1b[2J Too Many Requests"}))
+
+	o := a.run("explain", "1", "--subscriber", "crm")
+	require.Equal(t, exitOK, o.code, o.err)
+	assert.Regexp(t, `✗ crm waits for its target since .*, and no attempt is spent meanwhile: crm answered 429 \\x1b\[2J Too Many Requests; the next event tries \d`, o.out)
+	assert.Contains(t, o.out, "in hand: a worker of crm has it, once this allows it: wait\n")
+	o = a.run("explain", "2", "--subscriber", "crm")
+	assert.Contains(t, o.out, "waiting: crm will get it, once this allows it: wait, max_ack_pending\n")
+	j := parsed[explainJSON](t, a.run("explain", "2", "--subscriber", "crm", "-o", "json"))
+	assert.Contains(t, j.Wait.Reason, "429")
+
+	over := time.Now().Add(-time.Hour)
+	require.NoError(t, state.SetWait(t.Context(), "crm", mesh.Wait{Since: over, Until: over, Reason: "long ago"}))
+	assert.NotContains(t, a.run("explain", "1", "--subscriber", "crm").out, "long ago", "what a worker that died has told")
+}
+
 func TestExplainTellsOfDeadLettersFiltersAndStarts(t *testing.T) {
 	chats := auditedStreams(t, crmTarget, `"filter_subjects": ["genesys.*.*.chat.>"], `+crmTarget)
 	a := newArchive(t, strings.Replace(chats, `"deliveries.>"`, `"elsewhere.>"`, 1))
@@ -89,16 +128,7 @@ func TestExplainTellsOfDeadLettersFiltersAndStarts(t *testing.T) {
 }
 
 func TestExplainTellsThatMaxAckPendingIsReached(t *testing.T) {
-	a := newArchive(t, editedStreams(t, `"max_ack_pending": 256`, `"max_ack_pending": 1`, `"max_in_flight": 32`, `"max_in_flight": 1`))
-	a.put("call-1", "connected")
-	a.put("call-2", "connected")
-	consumer, err := a.js.PushConsumer(t.Context(), "INTERACTIONS", "crm")
-	require.NoError(t, err)
-	taken := make(chan struct{}, 1)
-	consuming, err := consumer.Consume(func(jetstream.Msg) { taken <- struct{}{} })
-	require.NoError(t, err)
-	defer consuming.Stop()
-	<-taken
+	a := oneInHand(t)
 	o := a.run("explain", "1", "--subscriber", "crm")
 	assert.Contains(t, o.out, "in hand: a worker of crm has it\n")
 	assert.Contains(t, o.out, "its worker knows and logs")
@@ -120,18 +150,47 @@ func TestExplainOfWhatIsNotThere(t *testing.T) {
 		assert.Equal(t, exitError, o.code)
 		assert.Contains(t, o.err, tc.want)
 	}
+	assert.Equal(t, "genmesh: event 2 of stream INTERACTIONS: it is not there; its last is 1\n", a.run("explain", "2", "--subscriber", "crm").err)
+	assert.Equal(t, "genmesh: stream NONE: stream not found; is streams.json applied (genmesh plan)?\n",
+		a.run("explain", "2", "--subscriber", "crm", "--stream", "NONE").err, "in plain words")
 	stream, err := a.js.Stream(t.Context(), "INTERACTIONS")
 	require.NoError(t, err)
 	a.put("call-2", "connected")
 	a.put("call-3", "connected")
 	require.NoError(t, stream.DeleteMsg(t.Context(), 2))
-	assert.Contains(t, a.run("explain", "2", "--subscriber", "crm").err, "it was deleted or erased")
+	assert.Contains(t, a.run("explain", "2", "--subscriber", "crm").err, "it was deleted, but by no erase that is audited\n")
 	require.NoError(t, stream.Purge(t.Context(), jetstream.WithPurgeSequence(3)))
-	assert.Contains(t, a.run("explain", "1", "--subscriber", "crm").err, "the oldest that it has is 3")
+	assert.Contains(t, a.run("explain", "1", "--subscriber", "crm").err, "it was deleted, but by no erase that is audited; the oldest that it has is 3\n")
 
 	_, err = a.js.Publish(t.Context(), "genesys.odd", []byte("\x1b[2J"))
 	require.NoError(t, err)
 	o := a.run("explain", "4", "--subscriber", "crm")
 	assert.Equal(t, exitOK, o.code, o.err)
 	assert.Contains(t, o.out, "it is no event")
+}
+
+// TestExplainOfAnErasedEvent is what a clerk is told who asks for an event that a request for erasure has taken.
+func TestExplainOfAnErasedEvent(t *testing.T) {
+	a := newArchive(t, auditedStreams(t, crmTarget, `"when": "data.never == 1", "transform": "{never: .data.never}", `+crmTarget))
+	a.put("call-41", "connected")
+	a.put("call-42", "connected")
+	a.put("call-43", "connected")
+	require.Equal(t, exitOK, a.run("erase", "call-42", "--reason", "request 4711", "--yes").code)
+	o := a.run("explain", "2", "--subscriber", "crm")
+	assert.Equal(t, exitError, o.code)
+	assert.Regexp(t, `it was erased, if nobody deleted it otherwise: erase of \d{4}-.*Z by \S+, reason "request 4711", done \(audit record 2\)\n$`, o.err)
+	assert.NotContains(t, o.err, "call-42")
+
+	require.Equal(t, exitOK, a.run("erase", "call-41", "--reason", "request 4712", "--yes").code)
+	o = a.run("explain", "1", "--subscriber", "crm")
+	assert.NotContains(t, o.err, "limits", "the oldest event is gone as others are")
+	assert.Regexp(t, `it was erased.*request 4711.*; erase of .*request 4712.*audit record 4\); the oldest that it has is 3\n$`, o.err)
+
+	o = a.run("explain", "4", "--subscriber", "crm")
+	require.Equal(t, exitOK, o.code, o.err)
+	assert.Contains(t, o.out, "· genmesh's own word that interaction call-42 of the source genesys was erased")
+	assert.Contains(t, o.out, "✓ when, redact and transform leave an erasure event alone")
+	assert.Contains(t, o.out, "waiting: crm will get it\n")
+	assert.NotContains(t, o.out, "when is")
+	assert.NotContains(t, o.out, "Nats-Msg-Id")
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -133,6 +135,9 @@ type replayPlan struct {
 
 func (p *program) replay(ctx context.Context, cmd *cobra.Command, f *replayFlags, on subscribed, asked replayAsked) error {
 	h, err := on.t.PlanReplay(ctx, on.js, on.Subscriber, asked.HistorySpan)
+	if errors.Is(err, mesh.ErrNothingToReplay) {
+		err = fmt.Errorf("%w%s", err, on.aboutType(ctx, f.eventType))
+	}
 	if err != nil {
 		return fmt.Errorf("replay to %s: %w", on.Name, err)
 	}
@@ -163,6 +168,28 @@ func (p *program) replay(ctx context.Context, cmd *cobra.Command, f *replayFlags
 	}
 	p.audit(ctx, on, "replay", auditedReplay(plan.HistoryReplay))
 	return p.attend(ctx, cmd, f, on, plan)
+}
+
+// maxTypesNamed bounds the types that somebody is told who has asked for another.
+const maxTypesNamed = 5
+
+// aboutType says what may be wrong with the type of which there is no event; "" if none was asked for.
+func (on subscribed) aboutType(ctx context.Context, eventType string) string {
+	if eventType == "" {
+		return ""
+	}
+	text := fmt.Sprintf("; --type %q is the type of an event", eventType)
+	types, media, err := mesh.LatestKinds(ctx, on.js, on.Stream)
+	if err != nil {
+		return text // it is only a hint
+	}
+	if slices.Contains(media, eventType) && !slices.Contains(types, eventType) {
+		text += fmt.Sprintf(", and %q is a media type", eventType)
+	}
+	if len(types) > 0 && !slices.Contains(types, eventType) {
+		text += "; the latest events are of " + strings.Join(types[:min(len(types), maxTypesNamed)], ", ")
+	}
+	return text
 }
 
 // auditedReplay says what was replayed, without the interaction's id: the audit keeps none.

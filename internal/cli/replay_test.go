@@ -47,6 +47,20 @@ func TestReplayTellsWhatItComesToBeforeItBegins(t *testing.T) {
 	assert.Empty(t, parsed[[]mesh.RunningReplay](t, a.on("replay", "list", "-o", "json")))
 }
 
+// TestReplayOfAMediaTypeIsTakenForAMistake: --type looks as if it meant what a call is.
+func TestReplayOfAMediaTypeIsTakenForAMistake(t *testing.T) {
+	a := newArchive(t, auditedStreams(t))
+	assert.Contains(t, a.on("replay", "crm", "--type", "call").err, `the stream holds no such event; --type "call" is the type of an event`+"\n", "there is none to learn from")
+	a.put("call-1", "connected")
+	o := a.on("replay", "crm", "--type", "call")
+	assert.Equal(t, exitError, o.code)
+	assert.Contains(t, o.err, `the stream holds no such event; --type "call" is the type of an event, and "call" is a media type; the latest events are of interaction`+"\n")
+	o = a.on("replay", "crm", "--type", "survey")
+	assert.Contains(t, o.err, `--type "survey" is the type of an event; the latest events are of interaction`+"\n")
+	o = a.on("replay", "crm", "--type", "interaction", "--since", "2h", "--until", "1h")
+	assert.Contains(t, o.err, `--type "interaction" is the type of an event`+"\n", "it is the time that has none")
+}
+
 func TestReplayIsListedAndCanceled(t *testing.T) {
 	a := newArchive(t, auditedStreams(t))
 	for i := range 20 {
@@ -137,8 +151,8 @@ func TestReplayRefusesWhatCannotBe(t *testing.T) {
 		{[]string{"crm", "--all", "--reason", strings.Repeat("x", 2000)}, "--reason has 2000 bytes"},
 		{[]string{"crn", "--all"}, `there is no subscriber "crn"`},
 		{[]string{"crm", "--all", "--yes"}, "the stream holds no such event"},
-		{[]string{"--all"}, "accepts 1 arg(s), received 0"},
-		{[]string{"watch", "crm"}, "accepts 2 arg(s), received 1"},
+		{[]string{"--all"}, "SUBSCRIBER is missing"},
+		{[]string{"watch", "crm"}, "ID is missing"},
 		{[]string{"cancel", "crm", "0badcafe"}, "no replay 0badcafe to crm is running"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {

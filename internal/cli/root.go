@@ -66,13 +66,17 @@ func newRoot(process Process) *cobra.Command {
 		newSubscriber(p), newReplay(p),
 		newTry(p), newExplain(p), newListen(p),
 	)
+	nameArguments(root)
 	return root
 }
 
 func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
+// defaultStreams is the file that commands use if nobody names one.
+const defaultStreams = "streams.json"
+
 func (p *program) globalFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&p.streams, "streams", "streams.json", "the `FILE` that names sources, streams and subscribers")
+	flags.StringVar(&p.streams, "streams", defaultStreams, "the `FILE` that names sources, streams and subscribers")
 	flags.StringVar(&p.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&p.logFormat, "log-format", telemetry.FormatAuto, "auto, text or json; auto is text in a terminal")
 }

@@ -73,6 +73,9 @@ func (p *program) look(cmd *cobra.Command, f *storedFlags, source string, take l
 		if err != nil {
 			return err
 		}
+		if e.Notice != "" {
+			continue // genmesh's own, and nothing that the source sends
+		}
 		for _, reading := range reader.Reread(e) {
 			if reading.Content != "" && mesh.MatchesType(f.types, reading.Event.Type) {
 				take(e, reading.Event.Type, reading.Content)

@@ -61,6 +61,16 @@ func TestDriftTellsWhenEventsBeganToLookDifferent(t *testing.T) {
 	assert.Contains(t, run(t, "schema", "drift", "nobody", "--server", h.url).err, `no source "nobody"`)
 }
 
+// TestAnErasureIsNoDrift: the event that tells of it is genmesh's own.
+func TestAnErasureIsNoDrift(t *testing.T) {
+	h := newHospital(t)
+	h.store(t, calls(0, 250, "")...)
+	require.Equal(t, exitOK, run(t, "erase", "7", "--reason", "request 4711", "--yes", "--server", h.url).code)
+	o := run(t, "schema", "drift", "genesys", "--server", h.url)
+	assert.Equal(t, exitOK, o.code, o.err)
+	assert.Regexp(t, `^no change in 249 events\n$`, o.out)
+}
+
 func TestInferredSchemaIsOneThatASourceTakes(t *testing.T) {
 	h := newHospital(t)
 	assert.Contains(t, run(t, "schema", "infer", "genesys", "--server", h.url).err, "no such events")

@@ -95,15 +95,19 @@ func (p *program) serve(cmd *cobra.Command, f *serveFlags, parts []string) error
 		LookupEnv:   p.LookupEnv,
 		Logger:      log,
 		Version:     p.Version,
-		Started: func(a app.Addresses) {
-			log.WithField("webhooks", a.Ingress).WithField("console", a.Console).WithField("nats", redacted(a.NATS)).Info("serving")
-		},
 	}
 	if config.NATSURL, config.NATSOptions, err = f.cluster.options(p.LookupEnv); err != nil {
 		return err
 	}
 	if err := f.parts(&config, parts); err != nil {
 		return err
+	}
+	config.Started = func(a app.Addresses) {
+		log := log.WithField("webhooks", a.Ingress).WithField("console", a.Console)
+		if config.Ingress != nil || config.Workers != nil || config.Apply { // notifications alone need none
+			log = log.WithField("nats", redacted(config.NATSURL))
+		}
+		log.Info("serving")
 	}
 	config.Reload = p.reloads(cmd.Context())
 	return app.Run(cmd.Context(), config)

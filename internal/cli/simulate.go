@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -133,6 +135,9 @@ func (p *program) simulate(cmd *cobra.Command, f *simulateFlags) error {
 		ctx, cancel = context.WithTimeout(ctx, f.duration)
 		defer cancel()
 	}
+	if f.target != "" {
+		p.warnOfNobody(ctx, f.target)
+	}
 	stop := p.watchSimulation(sim.Ledger())
 	err = sim.Run(ctx)
 	stop()
@@ -148,6 +153,28 @@ func (p *program) simulate(cmd *cobra.Command, f *simulateFlags) error {
 		say(p.Err, "the ledger has the latest deliveries only: %d before them are not in it", summary.Forgotten)
 	}
 	return errors.Join(err, writeLedger(record, sim.Ledger().Entries()))
+}
+
+// knockTimeout bounds how long the simulation waits for its target before it begins all the same.
+const knockTimeout = 2 * time.Second
+
+// warnOfNobody says at once if nothing answers at the target: by its retries the simulation itself would only know after half a
+// minute.
+func (p *program) warnOfNobody(ctx context.Context, target string) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return // the simulator says so
+	}
+	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u}); err != nil || proxy != nil {
+		return // it is the proxy's to reach
+	}
+	ctx, cancel := context.WithTimeout(ctx, knockTimeout)
+	defer cancel()
+	port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	if err := knock(ctx, hostPort(u, port)); err != nil {
+		say(p.Err, "warning: nothing answers at %s: %v; deliveries are tried again until they are given up. "+
+			"Is genmesh dev or serve running, and does --target name its address?", u.Redacted(), err)
+	}
 }
 
 // watchSimulation tells about once a second how it goes, on a terminal, until the returned function

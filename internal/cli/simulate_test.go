@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,15 @@ func TestSimulationTellsWhatEndedWrong(t *testing.T) {
 	assert.Equal(t, exitError, run(t, "simulate", "--target", url, "--addr", "", "--rate", "NaN").code)
 	o = run(t, "simulate", "--target", "https://mesh.example.com/webhooks/genesys")
 	assert.Contains(t, o.err, secretVariable, "the well-known secret is for this machine only")
+}
+
+// TestSimulateSaysAtOnceThatNobodyIsThere, and not when half a minute of retries has passed.
+func TestSimulateSaysAtOnceThatNobodyIsThere(t *testing.T) {
+	unused := unusedAddress(t)
+	simulation := serve(t, nil, "simulate", "--target", "http://"+unused+"/webhooks/genesys", "--addr", "")
+	simulation.await(simulation.err, `(warning: nothing answers at http://`+regexp.QuoteMeta(unused)+`/webhooks/genesys: .*connection refused; deliveries are tried again)`)
+	simulation.end()
+	assert.Equal(t, 1, strings.Count(simulation.err.String(), "nothing answers"))
 }
 
 func TestDevSimulatesByItself(t *testing.T) {

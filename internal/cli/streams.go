@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,19 +20,7 @@ type configError struct {
 }
 
 func (e *configError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s has %s", e.file, plural(len(e.mistakes), "mistake"))
-	for _, m := range e.mistakes {
-		fmt.Fprintf(&b, "\n%s:%d:%d: ", e.file, m.Line, m.Column)
-		if m.Path != "" {
-			b.WriteString(m.Path + ": ")
-		}
-		b.WriteString(m.Problem)
-		if m.Hint != "" {
-			b.WriteString("; " + m.Hint)
-		}
-	}
-	return b.String()
+	return fmt.Sprintf("%s has %s\n%s", e.file, plural(len(e.mistakes), "mistake"), e.mistakes.Error())
 }
 
 // topology reads and checks streams.json.
@@ -42,7 +29,12 @@ func (p *program) topology(cmd *cobra.Command) (*mesh.Topology, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := app.ParseStreams(data, p.LookupEnv)
+	return p.parse(name, data, false)
+}
+
+// parse reads the schemas in files, too, if schemaFiles is true.
+func (p *program) parse(name string, data []byte, schemaFiles bool) (*mesh.Topology, error) {
+	t, err := app.Parser{Name: name, LookupEnv: p.LookupEnv, SchemaFiles: schemaFiles}.Parse(data)
 	var mistakes mesh.Mistakes
 	if errors.As(err, &mistakes) {
 		return nil, &configError{file: name, mistakes: mistakes}
@@ -56,7 +48,7 @@ func (p *program) readStreams(cmd *cobra.Command) (string, []byte, error) {
 	f, err := os.Open(file.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && file.Fallback != nil:
-		return "(built-in) streams.json", file.Fallback, nil
+		return app.BuiltInName, file.Fallback, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil, fmt.Errorf("there is no %s; name the file with --streams", file.Path)
 	case err != nil:

@@ -39,6 +39,9 @@ func TestSubscriberListShowsWhoGetsNothing(t *testing.T) {
 	require.NoError(t, state.SetBreaker(t.Context(), "analytics", mesh.BreakerState{
 		Open: true, Since: time.Now().Add(-2 * time.Hour), Until: time.Now().Add(time.Minute), Error: "dial tcp: \x1b[2Jrefused",
 	}))
+	require.NoError(t, state.SetWait(t.Context(), "compliance", mesh.Wait{
+		Since: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Minute), Reason: "crm answered 401 Unauthorized: check auth",
+	}))
 	require.Equal(t, exitOK, a.on("subscriber", "pause", "crm", "--reason", "release 4.2").code)
 
 	o := a.on("subscriber", "list")
@@ -46,8 +49,8 @@ func TestSubscriberListShowsWhoGetsNothing(t *testing.T) {
 	lines := fields(o.out)
 	assert.Equal(t, "SUBSCRIBER STREAM WAITING IN HAND OLDEST SERVED REPLAYS STATE", lines[0])
 	assert.Regexp(t, `^crm INTERACTIONS 3 0 \S+ no 0 paused: release 4.2$`, lines[1])
-	assert.Regexp(t, `^analytics INTERACTIONS 3 0 \S+ no 0 breaker open for 2h: dial tcp: \\x1b\[2Jrefused$`, lines[2])
-	assert.Regexp(t, `^compliance INTERACTIONS 3 0 \S+ no 0 -$`, lines[3])
+	assert.Regexp(t, `^analytics INTERACTIONS 3 0 \S+ no 0 breaker still open after 2h: dial tcp: \\x1b\[2Jrefused$`, lines[2])
+	assert.Regexp(t, `^compliance INTERACTIONS 3 0 \S+ no 0 waits until \S+ \S+: crm answered 401 Unauthorized: check auth$`, lines[3])
 
 	all := parsed[[]mesh.SubscriberState](t, a.on("subscriber", "list", "-o", "json"))
 	require.Len(t, all, 3)
@@ -60,6 +63,10 @@ func TestSubscriberListShowsWhoGetsNothing(t *testing.T) {
 		assert.Contains(t, o.out, want)
 	}
 	assert.Contains(t, a.on("subscriber", "show", "analytics").out, "next try")
+	assert.Regexp(t, `(?m)^waits +since .{19}, next try .{19}; nothing is spent meanwhile\nbecause +crm answered 401 Unauthorized: check auth$`,
+		a.on("subscriber", "show", "compliance").out)
+	require.NoError(t, state.SetWait(t.Context(), "compliance", mesh.Wait{}))
+	assert.Regexp(t, `^compliance INTERACTIONS 3 0 \S+ no 0 -$`, fields(a.on("subscriber", "list").out)[3])
 	assert.EqualValues(t, 3, parsed[mesh.SubscriberState](t, a.on("subscriber", "show", "crm", "-o", "json")).Waiting)
 }
 
@@ -67,6 +74,13 @@ func TestSubscribersThatWereNotApplied(t *testing.T) {
 	a := newArchive(t, auditedStreams(t))
 	require.NoError(t, a.js.DeleteConsumer(t.Context(), "INTERACTIONS", "crm"))
 	assert.Contains(t, a.on("subscriber", "list").out, "not applied")
+}
+
+func TestPauseSaysInItsUsageThatAReasonIsNeeded(t *testing.T) {
+	o := run(t, "subscriber", "pause", "--help")
+	assert.Contains(t, o.out, "genmesh subscriber pause NAME --reason TEXT [flags]")
+	o = run(t, "subscriber", "pause", "crm")
+	assert.Contains(t, o.err, "--reason is missing")
 }
 
 func TestPauseTellsWhatWaitsAndChangesNoPlan(t *testing.T) {
@@ -135,7 +149,7 @@ func TestSubscriberRefusesWhatCannotBe(t *testing.T) {
 		{[]string{"pause", "crm", "--reason", strings.Repeat("x", 2000)}, "--reason has 2000 bytes"},
 		{[]string{"pause", "crn", "--reason", "x"}, `there is no subscriber "crn" in streams.json; there are crm, analytics, compliance`},
 		{[]string{"show", "nobody"}, `there is no subscriber "nobody"`},
-		{[]string{"resume"}, "accepts 1 arg"},
+		{[]string{"resume"}, "NAME is missing"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			args := append([]string{"subscriber"}, tc.args...)

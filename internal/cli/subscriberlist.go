@@ -17,7 +17,7 @@ func newSubscriberList(p *program) *cobra.Command {
 	f := new(clusterFlags)
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the subscribers: what waits for them, who is paused, whose target fails",
+		Short: "List the subscribers: what waits for them, who is paused or waits, whose target fails",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.withSubscriber(cmd, f, "", func(ctx context.Context, on subscribed) error {
@@ -88,7 +88,10 @@ func standing(s mesh.SubscriberState, now time.Time) string {
 		parts = append(parts, "the server holds back until "+momentText(heldBack))
 	}
 	if s.Breaker != nil && s.Breaker.Open {
-		parts = append(parts, fmt.Sprintf("breaker open for %s: %s", roughly(now.Sub(s.Breaker.Since)), s.Breaker.Error))
+		parts = append(parts, fmt.Sprintf("breaker still open after %s: %s", roughly(now.Sub(s.Breaker.Since)), s.Breaker.Error))
+	}
+	if s.Wait != nil {
+		parts = append(parts, "waits"+untilText(s.Wait.Until)+": "+s.Wait.Reason)
 	}
 	if len(parts) == 0 {
 		return "-"
@@ -154,6 +157,10 @@ func writeSubscriber(w io.Writer, s mesh.SubscriberState, now time.Time) error {
 	if b := s.Breaker; b != nil && b.Open {
 		t.row("breaker", fmt.Sprintf("open since %s, next try %s", momentText(b.Since), momentText(b.Until)))
 		t.row("last error", b.Error)
+	}
+	if w := s.Wait; w != nil {
+		t.row("waits", fmt.Sprintf("since %s, next try %s; nothing is spent meanwhile", momentText(w.Since), momentText(w.Until)))
+		t.row("because", w.Reason)
 	}
 	if err := t.write(w); err != nil {
 		return err

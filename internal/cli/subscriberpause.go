@@ -32,7 +32,7 @@ type pauseFlags struct {
 func newSubscriberPause(p *program) *cobra.Command {
 	f := new(pauseFlags)
 	cmd := &cobra.Command{
-		Use:     "pause NAME",
+		Use:     "pause NAME --reason TEXT",
 		Short:   "Keep everything from a subscriber for a while; it waits",
 		Long:    pauseHelp,
 		Example: `  genmesh subscriber pause crm --for 15m --reason "CRM release 4.2"`,
@@ -50,7 +50,7 @@ func newSubscriberPause(p *program) *cobra.Command {
 	flags := cmd.Flags()
 	f.cluster.add(flags)
 	flags.StringVar(&f.length, "for", "", "resume by itself after this `TIME`, such as 15m or 2d (default: only by genmesh subscriber resume)")
-	flags.StringVar(&f.reason, "reason", "", "why, as a `TEXT` for those who see that it is paused")
+	flags.StringVar(&f.reason, "reason", "", "why, as a `TEXT` for those who see that it is paused; it is needed")
 	p.outputFlag(cmd)
 	return cmd
 }

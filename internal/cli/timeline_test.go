@@ -69,7 +69,7 @@ func TestTimelineRefusesWhatCannotBe(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"timeline"}, "accepts 1 arg"},
+		{[]string{"timeline"}, "INTERACTION is missing"},
 		{[]string{"timeline", "x", "--limit", "0"}, "--limit must be 1 to 100000"},
 		{[]string{"timeline", "x", "--since", "yesterday"}, `--since "yesterday"`},
 	} {

@@ -25,10 +25,11 @@ const tryHelp = `Show what a configuration does with events. Nothing is sent, st
 With --event, one delivery is tried, without a server: its body is read as its source would read it, and what the
 subscriber gets of it is shown step by step, up to the request that its target would get. The file may be what a sender
 posts, or the body of a stored event. Without --source it comes through the first source of the subscriber's stream;
-its signature is not looked at. Secrets are not shown; those that are not set have stand-ins.
+its signature is not looked at. Secrets are not shown; those that are not set have stand-ins. Why a step failed is shown
+in full, with values of the event, which logs and dead letters leave out.
 
 With --since, the stored events of that time are tried with two configurations: --streams names the changed file,
---against the one to compare it with. For each subscriber it shows what the change would add to its deliveries and take
+--against the one to compare it with, which is the one in force if it is left out. For each subscriber it shows what the change would add to its deliveries and take
 away, which bodies would differ, and on which events when, redact or transform would fail, as if either file had been
 in force all the time: where a subscriber begins is not looked at.
 
@@ -72,7 +73,7 @@ func newTry(p *program) *cobra.Command {
 	flags.StringVar(&f.event, "event", "", "try the delivery in `FILE`, \"-\" is stdin")
 	flags.StringVar(&f.source, "source", "", "the source `NAME` that the event comes through (default: the first of the subscriber's stream)")
 	flags.StringArrayVar(&f.headers, "header", nil, "a `NAME: VALUE` that the delivery came with, for sources that read headers; may be repeated")
-	flags.StringVar(&f.against, "against", "streams.json", "the `FILE` that --streams is compared with")
+	flags.StringVar(&f.against, "against", "", "the `FILE` that --streams is compared with (default: the one that commands use without --streams, $GENMESH_STREAMS or "+defaultStreams+")")
 	flags.IntVar(&f.limit, "limit", defaultTryExamples, "at most `N` examples for each subscriber")
 	f.span.add(flags, "events stored")
 	f.cluster.add(flags)
@@ -132,9 +133,11 @@ type triedEvent struct {
 	// Delivered tells whether the subscriber gets it; Decided is what kept it: quarantine, filter_subjects, when, redact or transform.
 	Delivered bool   `json:"delivered"`
 	Decided   string `json:"decided,omitempty"`
-	// Error is why a step failed: the event would be a dead letter.
-	Error string    `json:"error,omitempty"`
-	Sent  *sentJSON `json:"sent,omitempty"`
+	// Error is why a step failed: the event would be a dead letter, and this be with it. ErrorInFull is what is not, for it has values of
+	// the body.
+	Error       string    `json:"error,omitempty"`
+	ErrorInFull string    `json:"error_in_full,omitempty"`
+	Sent        *sentJSON `json:"sent,omitempty"`
 }
 
 type eventJSON struct {
@@ -333,7 +336,7 @@ func (t *trial) event(ctx context.Context, source *mesh.Source, reading ingress.
 func (x *triedEvent) explained(s mesh.Subscriber, shaped shape.Explanation) {
 	x.Delivered, x.Decided, x.Hidden = shaped.Delivered, string(shaped.Decided), shaped.Hidden
 	if shaped.Err != nil {
-		x.Error = shaped.Err.Error()
+		x.Error, x.ErrorInFull = shaped.Err.Error(), shaped.Whole
 	}
 	if s.When != "" {
 		x.When = &whenJSON{s.When, shaped.Answer, shaped.Unknown}
@@ -422,6 +425,9 @@ func (x triedEvent) writeSteps(w io.Writer, subscriber string) {
 	switch {
 	case x.Error != "":
 		say(w, "%s %s", markBad, x.Error)
+		if x.ErrorInFull != "" {
+			say(w, "    in full, which no log and no dead letter has: %s", x.ErrorInFull)
+		}
 		say(w, "%s does not get it: it would be a dead letter", subscriber)
 	case !x.Delivered:
 		if x.Decided == string(shape.StepTransform) {

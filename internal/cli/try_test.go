@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/base64"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -111,8 +112,31 @@ func TestTryTellsWhenAStepFails(t *testing.T) {
 	streams := file(t, "streams.json", editedStreams(t, crmTarget, `"transform": ".data.name | tonumber", `+crmTarget))
 	o := invocation{in: call}.run(t, "try", "crm", "--streams", streams, "--event", "-")
 	assert.Equal(t, exitChanges, o.code)
-	assert.Contains(t, o.out, "✗ transform: ")
+	assert.Contains(t, o.out, "✗ transform: tonumber cannot be applied to this string\n")
+	assert.Contains(t, o.out, `in full, which no log and no dead letter has: tonumber cannot be applied to "Ada": invalid number`)
 	assert.Contains(t, o.out, "it would be a dead letter")
+	x := parsed[tryJSON](t, invocation{in: call}.run(t, "try", "crm", "--streams", streams, "--event", "-", "-o", "json")).Events[0]
+	assert.NotContains(t, x.Error, "Ada")
+	assert.Contains(t, x.ErrorInFull, "Ada")
+}
+
+func TestTryTellsOfNoMissingFieldThatHasAValueInItsPlace(t *testing.T) {
+	streams := file(t, "streams.json", editedStreams(t, crmTarget, `"when": "(data.x ?? 'a') == 'a'", `+crmTarget))
+	o := invocation{in: call}.run(t, "try", "crm", "--streams", streams, "--event", "-")
+	assert.Equal(t, exitOK, o.code, o.err)
+	assert.Contains(t, o.out, "✓ when is true")
+	assert.NotContains(t, o.out, "missing")
+}
+
+func TestTrySinceKnowsThatErasureEventsGoToEverySubscriber(t *testing.T) {
+	old := editedStreams(t)
+	a := newArchive(t, old)
+	a.put("call-42", "connected")
+	require.Equal(t, exitOK, a.run("erase", "call-42", "--reason", "request 4711", "--yes").code)
+	changed := editedStreams(t, crmTarget, `"when": "data.never == 1", "transform": "error(\"never\")", `+crmTarget)
+	o := run(t, "try", "--since", "1h", "--streams", file(t, "new.json", changed), "--against", a.file, "--server", a.url)
+	assert.Equal(t, exitOK, o.code, o.out+o.err)
+	assert.Regexp(t, `crm +changed +1 +1 +0 +0 +0 +0\n`, o.out)
 }
 
 func TestTryShowsEachKindOfTarget(t *testing.T) {
@@ -218,6 +242,35 @@ func TestTryComparesConfigurationsOverStoredEvents(t *testing.T) {
 	o = run(t, "try", "--since", "1h", "--streams", file(t, "same.json", old), "--against", a.file, "--server", "nats://127.0.0.1:1")
 	assert.Equal(t, exitOK, o.code, o.err)
 	assert.Contains(t, o.out, "tried 0 stored events", "nothing differs, so nothing is read")
+}
+
+// TestTryComparesWithTheFileInForce, which GENMESH_STREAMS may name: --streams is the changed one.
+func TestTryComparesWithTheFileInForce(t *testing.T) {
+	inForce := file(t, "mesh.json", editedStreams(t))
+	changed := file(t, "new.json", editedStreams(t, `"name": "crm"`, `"name": "sales"`))
+	at := invocation{env: map[string]string{"GENMESH_STREAMS": inForce}}
+	server := appliedServer(t)
+	since := []string{"try", "--since", "1h", "--server", server.URL()}
+	o := at.run(t, append(since, "--streams", changed)...)
+	assert.Equal(t, exitOK, o.code, o.err)
+	assert.Regexp(t, `crm +gone`, o.out)
+	assert.Regexp(t, `sales +new`, o.out)
+
+	for _, args := range [][]string{nil, {"--streams", inForce}, {"--streams", filepath.Dir(inForce) + "/./mesh.json"}} {
+		o = at.run(t, append(since, args...)...)
+		assert.Equal(t, exitError, o.code)
+		assert.Contains(t, o.err, "name the changed file with --streams, the one in force with --against")
+	}
+	at.env["GENMESH_STREAMS"] = filepath.Join(filepath.Dir(inForce), "gone.json")
+	o = at.run(t, append(since, "--streams", changed)...)
+	assert.Equal(t, exitError, o.code)
+	assert.Contains(t, o.err, "gone.json")
+	assert.Contains(t, o.err, "name the file in force with --against")
+}
+
+func TestFailingEventsAreCountedInPlainEnglish(t *testing.T) {
+	assert.Equal(t, "1 event fails", failing(1))
+	assert.Equal(t, "1812 events fail", failing(1812))
 }
 
 func TestTrySinceEndsWhenItIsInterrupted(t *testing.T) {

@@ -2,11 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -22,7 +23,7 @@ import (
 const (
 	defaultTryExamples = 5
 	maxTryExamples     = 1000
-	// maxTryReasons bounds the reasons of failures that are told for each subscriber; their texts may differ from event to event.
+	// maxTryReasons bounds the reasons of failures that are told for each subscriber.
 	maxTryReasons = 5
 )
 
@@ -110,8 +111,8 @@ func (p *program) trySince(cmd *cobra.Command, f *tryFlags, args []string) error
 
 // differences compares the two files.
 func (p *program) differences(cmd *cobra.Command, f *tryFlags, args []string) (*differences, error) {
-	if filepath.Clean(p.streams) == filepath.Clean(f.against) {
-		return nil, fmt.Errorf("--streams and --against are both %s: name the changed file with --streams, the one in force with --against", f.against)
+	if err := f.settleAgainst(p); err != nil {
+		return nil, err
 	}
 	after, err := p.topology(cmd)
 	if err != nil {
@@ -134,6 +135,27 @@ func (p *program) differences(cmd *cobra.Command, f *tryFlags, args []string) (*
 		return nil, fmt.Errorf("neither %s nor %s has the subscriber %q", f.against, p.streams, args[0])
 	}
 	return d, nil
+}
+
+// settleAgainst names the file in force, if nobody did, and sees to it that it is there and another one than --streams.
+func (f *tryFlags) settleAgainst(p *program) error {
+	if f.against == "" {
+		f.against = p.streamsInForce()
+	}
+	inForce, err := os.Stat(f.against)
+	if err != nil {
+		return fmt.Errorf("what --streams is compared with can't be read: %w; name the file in force with --against", err)
+	}
+	if changed, err := os.Stat(p.streams); err == nil && os.SameFile(changed, inForce) {
+		return fmt.Errorf("--streams and --against are both %s: name the changed file with --streams, the one in force with --against", f.against)
+	}
+	return nil
+}
+
+// streamsInForce is the file that commands use without --streams.
+func (p *program) streamsInForce() string {
+	named, _ := p.LookupEnv("GENMESH_STREAMS")
+	return cmp.Or(named, defaultStreams)
 }
 
 // subscriberNames are those of either file, in their order, or the one that was named.
@@ -279,6 +301,9 @@ func (t *trialSide) treat(ctx context.Context, e mesh.Event) treated {
 	if t == nil || t.Stream != e.Stream || !t.Matches(e.Subject) {
 		return treated{}
 	}
+	if e.Notice != "" { // genmesh's own, which when, redact and transform leave alone
+		return treated{gets: true, body: e.Body}
+	}
 	shaped, gets, err := t.shape.Apply(ctx, e)
 	return treated{gets, shaped.Body, err}
 }
@@ -380,9 +405,16 @@ func (r *sinceJSON) write(w, notes io.Writer) error {
 	return nil
 }
 
+func failing(events int) string {
+	if events == 1 {
+		return "1 event fails"
+	}
+	return fmt.Sprintf("%d events fail", events)
+}
+
 func (d *subscriberDiff) writeExamples(w io.Writer) error {
 	for _, r := range d.Reasons {
-		say(w, "\n%s: %s fails, the first is %d: %s", d.Subscriber, plural(r.Events, "event"), r.Sequence, short(r.Reason, 200))
+		say(w, "\n%s: %s, the first is %d: %s", d.Subscriber, failing(r.Events), r.Sequence, short(r.Reason, 200))
 	}
 	if len(d.Examples) == 0 {
 		return nil

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/genmesh/genmesh/internal/app"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -16,10 +15,7 @@ func newValidate(p *program) *cobra.Command {
 		Short: "Check streams.json, without a server, and name every mistake",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t, err := p.topology(cmd)
-			if err == nil {
-				err = checkParts(t)
-			}
+			t, err := p.validated(cmd)
 			if p.wantsJSON() {
 				return writeValidity(cmd.OutOrStdout(), t, err)
 			}
@@ -35,16 +31,13 @@ func newValidate(p *program) *cobra.Command {
 	return cmd
 }
 
-// checkParts finds all sources and subscribers that can't be taken up.
-func checkParts(t *mesh.Topology) error {
-	var errs []error
-	for _, s := range t.Sources {
-		errs = append(errs, app.CheckSource(s))
+// validated reads streams.json and everything that it names and that is no secret.
+func (p *program) validated(cmd *cobra.Command) (*mesh.Topology, error) {
+	name, data, err := p.readStreams(cmd)
+	if err != nil {
+		return nil, err
 	}
-	for _, s := range t.Subscribers {
-		errs = append(errs, app.CheckSubscriber(s))
-	}
-	return errors.Join(errs...)
+	return p.parse(name, data, true)
 }
 
 // validity is what genmesh validate -o json prints.
@@ -73,7 +66,7 @@ func writeValidity(w io.Writer, t *mesh.Topology, err error) error {
 		v.Sources, v.Streams, v.Subscribers = len(t.Sources), len(t.Streams), len(t.Subscribers)
 	case errors.As(err, &wrong):
 		for _, m := range wrong.mistakes {
-			v.Mistakes = append(v.Mistakes, mistake{wrong.file, m.Line, m.Column, m.Path, m.Problem, m.Hint})
+			v.Mistakes = append(v.Mistakes, mistake{m.File, m.Line, m.Column, m.Path, m.Problem, m.Hint})
 		}
 	default:
 		return err // it could not be read at all

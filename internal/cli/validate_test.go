@@ -36,6 +36,17 @@ func TestValidateNamesEveryMistakeWithItsPlace(t *testing.T) {
 	assert.Equal(t, 2, v.Mistakes[0].Line)
 }
 
+// TestASubscriberWithoutATargetIsAMistakeEverywhere: nothing in this program could serve it.
+func TestASubscriberWithoutATargetIsAMistakeEverywhere(t *testing.T) {
+	path := file(t, "mesh.json", oneSubscriber(t, `{"name": "notarget", "stream": "INTERACTIONS"}`))
+	want := path + `:5:1: subscribers[0].target: missing; add such as "target": {"url": "https://crm.example.com/events"}`
+	for _, command := range []string{"validate", "plan", "apply", "serve", "dev", "doctor"} {
+		o := withSecret().run(t, command, "--streams", path)
+		assert.Equal(t, exitError, o.code, command)
+		assert.Contains(t, o.out+o.err, want, command)
+	}
+}
+
 func TestValidateJSONExitsWith1OnMistakes(t *testing.T) {
 	o := run(t, "validate", "-o", "json", "--streams", file(t, "s.json", "{"))
 	assert.Equal(t, exitError, o.code)
@@ -83,4 +94,114 @@ func TestValidateLooksAtSchemasAndRegions(t *testing.T) {
 		assert.Equal(t, exitError, o.code, edit)
 		assert.Contains(t, o.err, problem)
 	}
+}
+
+// oneSubscriber is the shipped file with another crm, which begins in line 5 of what is returned.
+func oneSubscriber(t *testing.T, crm string) string {
+	t.Helper()
+	text := editedStreams(t)
+	streams := text[strings.Index(text, `"streams"`):strings.Index(text, `"subscribers"`)]
+	source := `{"name": "genesys", "path": "/webhooks/genesys", "preset": "genesys", "secret": "${S}", "stream": "INTERACTIONS"}`
+	return "{\n\"sources\": [" + source + "],\n\"subscribers\": [\n\n" + crm + "\n],\n" + strings.TrimSuffix(strings.TrimSpace(streams), ",") + "}"
+}
+
+func TestValidateSaysAtOnceWhatIsWrongWithASubscriber(t *testing.T) {
+	path := file(t, "streams.json", oneSubscriber(t, `{"name": "crm", "stream": "INTERACTIONS", "ack_wait": "1ms",
+  "when": "event.media == 'call' and\n  evnt.type == 'x'",
+  "redact": ["data.ani", {"path": "data..x", "with": "hash"}],
+  "transform": ".a |",
+  "target": {
+    "url": "HTTPS://u@crm.example.com/s3cret",
+    "headers": {"X-Tenant": "a",
+      "x-genesys-event-id": "b", "Genmesh-Attempt": "1"},
+    "auth": {"method": "basic", "token": "${T}"},
+    "tls": {"cert_file": "/nowhere/cert.pem"},
+    "allow_networks": ["10.1.2.3", "10.0.0.0/8",
+      "intranet"]
+  }}`))
+	o := run(t, "validate", "--streams", path)
+	assert.Equal(t, exitError, o.code)
+	var got []string
+	for line := range strings.Lines(o.err) {
+		if place, rest, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), path+":"), ": subscribers[0]."); found {
+			got = append(got, strings.TrimSuffix(place+" "+rest, `; a text stands in quotes, a field of the body after "data."`))
+		}
+	}
+	assert.Equal(t, []string{
+		`5:1 redact_key: missing, but a value is to be hashed; add such as "${REDACT_KEY}"`,
+		`5:55 ack_wait: 1ms is out of range: 1s to 24h`,
+		`6:11 when: line 2, column 3: there is no "evnt"; did you mean "event"?`,
+		`7:35 redact[1].path: "data..x" has an empty part; write such as "data.customer.phone" or "data.participants.*.address"`,
+		`8:16 transform: column 5: unexpected EOF; it has to be a jq program, such as {id: .data.id, at: $event.occurred}`,
+		`12:29 target.headers.x-genesys-event-id: the sender's delivery is passed on under this name; choose another`,
+		`12:53 target.headers.Genmesh-Attempt: genmesh sets it, or HTTP does; leave it out`,
+		`13:13 target.auth: the url has a user already; leave one of them out`,
+		`14:12 target.tls: cert_file and key_file belong together; give both or neither`,
+		`16:7 target.allow_networks[2]: "intranet" is no network; write such as "10.0.0.0/8"`,
+	}, got)
+	assert.NotContains(t, o.err, "s3cret")
+
+	for _, args := range [][]string{{"plan"}, {"apply"}, {"serve"}, {"dev"}, {"doctor"}} {
+		refused := run(t, append(args, "--streams", path)...)
+		assert.Equal(t, exitError, refused.code, args)
+		assert.Contains(t, strings.ReplaceAll(refused.out+refused.err, " · ", "\n"), strings.TrimPrefix(strings.TrimSpace(o.err), "genmesh: "), args)
+	}
+}
+
+func TestValidateRefusesTargetsThatCouldNeverBeOpened(t *testing.T) {
+	for url, problem := range map[string]string{
+		"nats:dead.crm":               `events can't be published to "dead.crm"`,
+		"nats:orders.*":               "is no subject to publish to",
+		"kafka://broker.example.com":  "not of the form",
+		"kafka://h/topic?tls=maybe":   "neither true nor false",
+		"kafka://h/topic?retries=1":   "unknown parameter",
+		"kafka://h:99999999999/topic": "settings of the Kafka client",
+		"rabbit://h/":                 "not of the form",
+		"postgres://h/":               "not of the form",
+		"postgres://h/db?sslmode=on":  "a parameter that is wrong",
+		"log:loud":                    `"log:" and nothing more`,
+		"file:folder/":                "not of the form",
+		"archive+file://h/x":          "not of the form",
+		"https://0x7f.1/":             "an IP address in a form",
+		"http://crm":                  "",
+		"NATS:orders.>":               "",
+		"LOG:":                        "",
+		"POSTGRES://h/db?sslmode=verify-full&sslrootcert=/nowhere/ca.pem":       "",
+		"postgres://h/db?sslcert=/nowhere/c&sslkey=/nowhere/k&genmesh_schema=a": "",
+		"kafka://u:${P}@h/topic?sasl=scram-sha-512":                             "",
+	} {
+		path := file(t, "streams.json", oneSubscriber(t, `{"name": "crm", "stream": "INTERACTIONS",
+			"target": {"url": "`+url+`"}}`))
+		o := invocation{env: map[string]string{"P": "s3cret"}}.run(t, "validate", "--streams", path)
+		if problem == "" {
+			assert.Equal(t, exitOK, o.code, "%s: %s", url, o.err)
+			continue
+		}
+		assert.Equal(t, exitError, o.code, url)
+		assert.Contains(t, o.err, path+":6:22: subscribers[0].target.url: ", url)
+		assert.Contains(t, o.err, problem, url)
+	}
+}
+
+func TestValidateReadsNoFileOfATarget(t *testing.T) {
+	for _, url := range []string{"https://crm", "kafka://h/topic", "rabbit://h/exchange"} {
+		path := file(t, "streams.json", oneSubscriber(t, `{"name": "crm", "stream": "INTERACTIONS",
+			"target": {"url": "`+url+`", "tls": {"cert_file": "/nowhere/c", "key_file": "/nowhere/k", "ca_file": "/nowhere/ca"}}}`))
+		o := run(t, "validate", "--streams", path)
+		assert.Equal(t, exitOK, o.code, o.err)
+	}
+}
+
+func TestValidatePlacesWhatIsWrongWithASource(t *testing.T) {
+	path := file(t, "streams.json", strings.ReplaceAll(oneSubscriber(t, ""), `"secret"`, `"event_types": {"a.*": {"schema": "gone.json"}, "b": {"schema": "builtin:none"}},
+		"api": {"region": "eu-central", "client_id": "x", "client_secret": "${X}"}, "secret"`))
+	o := run(t, "validate", "--streams", path)
+	assert.Equal(t, exitError, o.code)
+	assert.Contains(t, o.err, ":2:106: sources[0].event_types.a.*: ")
+	assert.Contains(t, o.err, ":2:136: sources[0].event_types.b: ")
+	assert.Contains(t, o.err, ":3:21: sources[0].api.region: there is no region")
+
+	o = run(t, "plan", "--streams", path)
+	assert.NotContains(t, o.err, "gone.json", "a file that this machine may do without")
+	assert.Contains(t, o.err, "builtin:none")
 }

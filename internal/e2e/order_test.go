@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -49,12 +50,14 @@ func TestOrderHoldsOverProcessesThatAreKilledAndFrozen(t *testing.T) {
 		l.untilMore(t, 60)
 		victim := workers[round%len(workers)]
 		victim.kill()
+		t.Logf("%s killed process %d", time.Now().Format(time.RFC3339Nano), victim.cmd.Process.Pid)
 		frozen := workers[(round+1)%len(workers)]
 		require.NoError(t, frozen.cmd.Process.Signal(syscall.SIGSTOP))
 		taken := len(crm.all())
 		require.Eventually(t, func() bool { return len(crm.all()) > taken+20 }, 30*time.Second, 5*time.Millisecond,
 			"the last process takes over")
 		require.NoError(t, frozen.cmd.Process.Signal(syscall.SIGCONT))
+		t.Logf("%s thawed process %d", time.Now().Format(time.RFC3339Nano), frozen.cmd.Process.Pid)
 		victim.again()
 	}
 	stop()
@@ -70,7 +73,20 @@ func requireOrder(t *testing.T, s *sink) {
 	for _, d := range s.all() {
 		var body struct{ Data struct{ N int } }
 		require.NoError(t, json.Unmarshal([]byte(d.body), &body))
-		require.GreaterOrEqual(t, body.Data.N, newest[d.interaction], "interaction %s", d.interaction)
+		require.GreaterOrEqual(t, body.Data.N, newest[d.interaction], "interaction %s:\n%s", d.interaction, s.story(d.interaction))
 		newest[d.interaction] = body.Data.N
 	}
+}
+
+// story is what was sent of an interaction: when, by which connection, which event, and the attempt.
+func (s *sink) story(interaction string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lines strings.Builder
+	for _, d := range s.tries {
+		if d.interaction == interaction {
+			fmt.Fprintf(&lines, "%s %s attempt %s %s\n", d.at.Format(time.RFC3339Nano), d.from, d.header.Get("Genmesh-Attempt"), d.body)
+		}
+	}
+	return lines.String()
 }

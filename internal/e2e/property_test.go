@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -53,6 +54,12 @@ type world struct {
 	next           int
 	letters        *mesh.DeadLetters
 	hangUp         func()
+	log            *logRecorder
+}
+
+// patient is a subscriber that outlasts any number of restarts that a test makes.
+func patient(name string, s *sink) string {
+	return strings.Replace(subscriber(name, s), `"max_deliver": 9,`, "", 1)
 }
 
 func newWorld(t *testing.T) *world {
@@ -61,7 +68,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	w := &world{
 		t: t, dir: dir, crm: crm, analytics: analytics,
-		config: streams(subscriber("crm", crm), subscriber("analytics", analytics)),
+		config: streams(patient("crm", crm), patient("analytics", analytics)), log: newLog(),
 		ledger: &load{answered: map[string]bool{}, sent: map[string]bool{}},
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "streams.json"), w.config, 0o600))
@@ -77,7 +84,7 @@ func (w *world) start() {
 			Streams:  app.StreamsFile{Path: filepath.Join(w.dir, "streams.json")},
 			Embedded: &app.Embedded{DataDir: filepath.Join(w.dir, "nats"), Listen: "127.0.0.1:0"},
 			Ingress:  &app.Ingress{Addr: "127.0.0.1:0"}, Workers: &app.Workers{},
-			Apply: true, LookupEnv: lookup, Logger: meshtest.Quiet(), Version: "test",
+			Apply: true, LookupEnv: lookup, Logger: w.log.Logger, Version: "test",
 			Started: func(a app.Addresses) { started <- a },
 		})
 	}()
@@ -138,9 +145,9 @@ func (w *world) check(r *rapid.T) {
 	arrived := assert.Eventually(w.t, func() bool {
 		missing = append(w.ledger.missing(w.crm, w.dead("crm")), w.ledger.missing(w.analytics, w.dead("analytics"))...)
 		return len(missing) == 0
-	}, 20*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond) // longer than any ack_wait
 	if !arrived {
-		r.Fatalf("answered, and neither delivered nor a dead letter: %v", missing)
+		r.Fatalf("answered, and neither delivered nor a dead letter: %v\n%s", missing, w.log)
 	}
 	if foreign := append(w.ledger.foreign(w.crm), w.ledger.foreign(w.analytics)...); len(foreign) > 0 {
 		r.Fatalf("delivered, and never sent: %v", foreign)

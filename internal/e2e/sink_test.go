@@ -26,6 +26,7 @@ type delivery struct {
 	key, interaction, body string
 	header                 http.Header
 	at                     time.Time
+	from                   string // the connection's other end
 }
 
 func newSink(t testing.TB) *sink {
@@ -43,7 +44,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	d := delivery{
 		key: r.Header.Get("Idempotency-Key"), interaction: r.Header.Get("Genmesh-Interaction"),
-		body: string(body), header: r.Header, at: time.Now(),
+		body: string(body), header: r.Header, at: time.Now(), from: r.RemoteAddr,
 	}
 	s.mu.Lock()
 	s.tries = append(s.tries, d)

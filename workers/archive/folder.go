@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"github.com/genmesh/genmesh/workers/durably"
 )
 
 // folder keeps objects as files. What put returned nil for is on disk: the file, its name and its folders.
@@ -33,7 +34,7 @@ func (f folder) put(ctx context.Context, name string, content []byte) error {
 		return err
 	}
 	path := filepath.Join(f.path, filepath.FromSlash(name))
-	if err := makeFolder(filepath.Dir(path)); err != nil {
+	if err := durably.MakeFolder(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("make its folder: %w", err)
 	}
 	temporary, err := writeTemporary(filepath.Dir(path), content)
@@ -43,7 +44,7 @@ func (f folder) put(ctx context.Context, name string, content []byte) error {
 	if err := os.Rename(temporary, path); err != nil {
 		return errors.Join(err, os.Remove(temporary))
 	}
-	return syncFolder(filepath.Dir(path))
+	return durably.SyncFolder(filepath.Dir(path))
 }
 
 func (f folder) close() error { return nil }
@@ -62,30 +63,4 @@ func writeTemporary(folder string, content []byte) (path string, err error) {
 		return "", errors.Join(err, os.Remove(file.Name()))
 	}
 	return file.Name(), nil
-}
-
-// makeFolder is os.MkdirAll, durable: each new folder's entry is on disk.
-func makeFolder(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil
-	}
-	parent := filepath.Dir(path)
-	if parent != path {
-		if err := makeFolder(parent); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(path, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncFolder(parent)
-}
-
-// syncFolder makes the creation and renaming of a folder's files durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

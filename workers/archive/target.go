@@ -101,7 +101,7 @@ func New(target mesh.Target, subscriber string, log logrus.FieldLogger) (*Target
 		held:        semaphore.NewWeighted(maxHeldBytes),
 		uploads:     make(chan struct{}, maxUploads),
 	}
-	made, err := open(target, t.name)
+	made, err := open(target)
 	if err != nil {
 		return nil, fmt.Errorf("target %s of subscriber %s: %w", t.name, subscriber, err)
 	}
@@ -109,7 +109,13 @@ func New(target mesh.Target, subscriber string, log logrus.FieldLogger) (*Target
 	return t, nil
 }
 
-func open(target mesh.Target, name string) (store, error) {
+// Check finds what New would refuse. Its error is a *mesh.FieldError.
+func Check(target mesh.Target) error {
+	_, err := open(target)
+	return mesh.Within("url", err)
+}
+
+func open(target mesh.Target) (store, error) {
 	u, err := url.Parse(target.URL)
 	if err != nil {
 		return nil, errors.New("the url can't be read; it is not shown, for it may hold a secret")
@@ -118,7 +124,7 @@ func open(target mesh.Target, name string) (store, error) {
 	if !ok {
 		return nil, notBuiltIn(u.Scheme)
 	}
-	return newStore(place{url: u, name: name})
+	return newStore(place{url: u, name: target.Display()})
 }
 
 // envelopeBytes is room for what stands in a line beside the body.

@@ -197,13 +197,17 @@ func TestURLs(t *testing.T) {
 		"http://host/":                     `the scheme "http" is no archive's`,
 		"://s3cret":                        "can't be read",
 	} {
+		checked := Check(mesh.Target{URL: url})
 		_, err := New(mesh.Target{URL: url}, "lake", quiet())
 		if want == "" {
+			assert.NoError(t, checked, url)
 			assert.NoError(t, err, url)
 			continue
 		}
 		require.ErrorContains(t, err, want, url)
 		assert.ErrorContains(t, err, "subscriber lake")
+		require.ErrorContains(t, checked, "url: ")
+		assert.ErrorContains(t, err, strings.TrimPrefix(checked.Error(), "url: "), "both say the same")
 		assert.NotContains(t, err.Error(), "s3cret")
 	}
 }

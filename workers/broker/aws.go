@@ -24,7 +24,7 @@ func awsMakers() map[string]maker {
 // maxAWSBatchBytes is the bound on a batch of ten. Longer batches are refused whole.
 const maxAWSBatchBytes = 256 << 10
 
-func newAWS(p place) (publisher, error) {
+func newAWS(p place) (opener, error) {
 	fifo := strings.HasSuffix(p.url.Path, ".fifo")
 	return newCloud(p, cloud{
 		prefix: "ce_",
@@ -38,7 +38,7 @@ func newAWS(p place) (publisher, error) {
 				setGroup(m, as)
 			}
 		},
-	}), nil
+	})
 }
 
 // keptByAWS leaves nine attributes, for ten are allowed and a body in base64 takes one.

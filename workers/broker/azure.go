@@ -15,12 +15,12 @@ import (
 
 func azureMakers() map[string]maker { return map[string]maker{azuresb.Scheme: newAzure} }
 
-func newAzure(p place) (publisher, error) {
+func newAzure(p place) (opener, error) {
 	return newCloud(p, cloud{
 		prefix:  "cloudEvents_",
 		open:    func(ctx context.Context, u *url.URL) (*pubsub.Topic, error) { return pubsub.OpenTopic(ctx, u.String()) },
 		address: setSession,
-	}), nil
+	})
 }
 
 // maxSessionBytes is Service Bus's bound on a session id.

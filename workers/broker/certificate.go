@@ -10,11 +10,14 @@ import (
 	"github.com/genmesh/genmesh/mesh"
 )
 
-// tlsConfig is nil where the target asks for no TLS: neither by "tls=true" nor by certificates.
-func tlsConfig(p place) (*tls.Config, error) {
-	wanted, err := p.query.boolean("tls", p.tls != nil)
-	if err != nil || !wanted {
-		return nil, err
+// wantsTLS reports whether the target asks for TLS, by "tls=true" or by certificates.
+func wantsTLS(p place) (bool, error) { return p.query.boolean("tls", p.tls != nil) }
+
+// tlsConfig reads the authorities, and sees to it that there is a certificate to show where one is named. It is nil where no
+// TLS is wanted.
+func tlsConfig(p place, wanted bool) (*tls.Config, error) {
+	if !wanted {
+		return nil, nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if p.tls == nil {
@@ -22,12 +25,16 @@ func tlsConfig(p place) (*tls.Config, error) {
 	}
 	config.ServerName = p.tls.ServerName
 	if p.tls.CAFile != "" {
+		var err error
 		if config.RootCAs, err = authorities(p.tls.CAFile); err != nil {
 			return nil, err
 		}
 	}
 	if p.tls.CertFile != "" {
 		config.GetClientCertificate = certificate(*p.tls)
+		if _, err := config.GetClientCertificate(nil); err != nil {
+			return nil, err
+		}
 	}
 	return config, nil
 }

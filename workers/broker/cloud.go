@@ -39,8 +39,9 @@ type cloudPublisher struct {
 	ends  sync.WaitGroup
 }
 
-func newCloud(p place, c cloud) *cloudPublisher {
-	return &cloudPublisher{cloud: c, url: p.url, name: p.name}
+// newCloud leaves the parameters of the URL to the Go CDK, which reads them when it opens the topic.
+func newCloud(p place, c cloud) (opener, error) {
+	return func() (publisher, error) { return &cloudPublisher{cloud: c, url: p.url, name: p.name}, nil }, nil
 }
 
 func (c *cloudPublisher) publish(ctx context.Context, m message) error {

@@ -13,12 +13,12 @@ import (
 
 func gcpMakers() map[string]maker { return map[string]maker{gcppubsub.Scheme: newGCP} }
 
-func newGCP(p place) (publisher, error) {
+func newGCP(p place) (opener, error) {
 	return newCloud(p, cloud{
 		prefix: "ce-", contentType: "Content-Type",
 		open:    func(ctx context.Context, u *url.URL) (*pubsub.Topic, error) { return pubsub.OpenTopic(ctx, u.String()) },
 		address: setOrderingKey,
-	}), nil
+	})
 }
 
 func setOrderingKey(m message, as func(any) bool) {

@@ -40,7 +40,7 @@ type kafka struct {
 	lone   *kgo.Client // its batches hold one record; nil until it is needed
 }
 
-func newKafka(p place) (publisher, error) {
+func newKafka(p place) (opener, error) {
 	topic := strings.TrimPrefix(p.url.Path, "/")
 	if topic == "" || strings.Contains(topic, "/") || p.url.Hostname() == "" {
 		return nil, errors.New(`the url is not of the form "kafka://host:9092/topic"`)
@@ -49,12 +49,33 @@ func newKafka(p place) (publisher, error) {
 	if err != nil {
 		return nil, err
 	}
+	encrypted, err := wantsTLS(p)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.query.rest(); err != nil {
+		return nil, err
+	}
 	options = append(options, kgo.DefaultProduceTopic(topic), kgo.DialTimeout(kafkaDialTimeout), kgo.DisableClientMetrics(),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		// A batch forms while the one before it is under way; to linger would only cost time.
 		kgo.ProducerLinger(0),
 		kgo.RecordDeliveryTimeout(max(p.timeout, time.Second)), // the least that the client takes
 		kgo.MaxBufferedRecords(maxBufferedRecords), kgo.MaxBufferedBytes(maxBufferedBytes))
+	if err := kgo.ValidateOpts(options...); err != nil {
+		return nil, fmt.Errorf("the settings of the Kafka client: %w", err)
+	}
+	return func() (publisher, error) { return openKafka(p, topic, options, encrypted) }, nil
+}
+
+func openKafka(p place, topic string, options []kgo.Opt, encrypted bool) (publisher, error) {
+	config, err := tlsConfig(p, encrypted)
+	if err != nil {
+		return nil, err
+	}
+	if config != nil {
+		options = append(options, kgo.DialTLSConfig(config))
+	}
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return nil, fmt.Errorf("the settings of the Kafka client: %w", err)
@@ -79,14 +100,7 @@ func kafkaOptions(p place) ([]kgo.Opt, error) {
 	if mechanism != nil {
 		options = append(options, kgo.SASL(mechanism))
 	}
-	config, err := tlsConfig(p)
-	if err != nil {
-		return nil, err
-	}
-	if config != nil {
-		options = append(options, kgo.DialTLSConfig(config))
-	}
-	return options, p.query.rest()
+	return options, nil
 }
 
 func withPort(host string) string {

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -44,14 +43,14 @@ type rabbitDial struct {
 	err     error
 }
 
-func newRabbit(p place) (publisher, error) {
+func newRabbit(p place) (opener, error) {
 	r := &rabbit{exchange: strings.TrimPrefix(p.url.Path, "/"), key: p.query.text("routing_key")}
 	vhost := p.query.text("vhost")
 	mandatory, err := p.query.boolean("mandatory", true)
 	if err != nil {
 		return nil, err
 	}
-	config, err := tlsConfig(p)
+	encrypted, err := wantsTLS(p)
 	if err != nil {
 		return nil, err
 	}
@@ -65,21 +64,26 @@ func newRabbit(p place) (publisher, error) {
 		return nil, fmt.Errorf("the exchange or the routing key is longer than %d bytes", maxRoutingKeyBytes)
 	}
 	r.optional = !mandatory
-	r.address, err = rabbitAddress(p.url, config)
+	if r.address, err = rabbitAddress(p.url, encrypted); err != nil {
+		return nil, err
+	}
 	r.config = amqp.Config{
-		Vhost: vhost, Heartbeat: rabbitHeartbeat, TLSClientConfig: config,
+		Vhost: vhost, Heartbeat: rabbitHeartbeat,
 		Properties: amqp.Table{"product": "genmesh"},
 		Dial:       dialWithDeadlines(p.timeout),
 	}
 	if vhost == "" {
 		r.config.Vhost = "/"
 	}
-	return r, err
+	return func() (publisher, error) {
+		r.config.TLSClientConfig, err = tlsConfig(p, encrypted)
+		return r, err
+	}, nil
 }
 
-func rabbitAddress(u *url.URL, config *tls.Config) (string, error) {
+func rabbitAddress(u *url.URL, encrypted bool) (string, error) {
 	address := url.URL{Scheme: "amqp", User: u.User, Host: u.Host, Path: "/"}
-	if config != nil {
+	if encrypted {
 		address.Scheme = "amqps"
 	}
 	if _, err := amqp.ParseURI(address.String()); err != nil {

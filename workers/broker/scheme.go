@@ -6,8 +6,10 @@ import (
 	"slices"
 )
 
-// maker makes a publisher without connecting.
-type maker func(place) (publisher, error)
+// maker reads what a target's URL says, and no file. What it returns makes the publisher, without connecting.
+type maker func(place) (opener, error)
+
+type opener func() (publisher, error)
 
 // known are the schemes and the build tags that they need; "" is none.
 var known = map[string]string{

@@ -77,20 +77,28 @@ func New(target mesh.Target, subscriber string, log logrus.FieldLogger, options 
 	for _, option := range options {
 		option(t)
 	}
-	publisher, err := open(target, t.name, t.timeout, log)
+	open, err := parse(target, t.timeout, log)
+	if err == nil {
+		t.publisher, err = open()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("target %s of subscriber %s: %w", t.name, subscriber, err)
 	}
-	t.publisher = publisher
 	return t, nil
 }
 
-func open(target mesh.Target, name string, timeout time.Duration, log logrus.FieldLogger) (publisher, error) {
+// Check finds what New would refuse, but for what the target's files hold: it reads none. Its error is a *mesh.FieldError.
+func Check(target mesh.Target) error {
+	_, err := parse(target, defaultTimeout, nil)
+	return mesh.Within("url", err)
+}
+
+func parse(target mesh.Target, timeout time.Duration, log logrus.FieldLogger) (opener, error) {
 	u, err := url.Parse(target.URL)
 	if err != nil {
 		return nil, errors.New("the url can't be read; it is not shown, for it may hold a secret")
 	}
-	newPublisher, ok := makers()[u.Scheme]
+	read, ok := makers()[u.Scheme]
 	if !ok {
 		return nil, notBuiltIn(u.Scheme)
 	}
@@ -98,7 +106,7 @@ func open(target mesh.Target, name string, timeout time.Duration, log logrus.Fie
 	if err != nil {
 		return nil, errors.New("the query of the url can't be read; it is not shown, for it may hold a secret")
 	}
-	return newPublisher(place{url: u, name: name, query: &query{values: values}, tls: target.TLS, timeout: timeout, log: log})
+	return read(place{url: u, name: target.Display(), query: &query{values: values}, tls: target.TLS, timeout: timeout, log: log})
 }
 
 // Handle returns nil once the broker has confirmed the event: all in-sync replicas of a Kafka partition, all queues of RabbitMQ that

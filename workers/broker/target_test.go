@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -25,23 +26,36 @@ func TestURLs(t *testing.T) {
 		"rabbit://u:s3cret@host/e?prefetch=1":     "unknown parameter",
 		"http://host/":                            `the scheme "http" is no broker's`,
 		"kafka://u:s3cret@host:s3cret/topic":      "can't be read",
+		"kafka://u:s3cret@host:99999999999/topic": "the settings of the Kafka client",
+		"KAFKA://host/topic":                      "",
 	} {
+		checked := Check(mesh.Target{URL: url})
 		made, err := New(mesh.Target{URL: url}, "crm", quiet())
 		if want == "" {
+			assert.NoError(t, checked, url)
 			require.NoError(t, err, url)
 			assert.NoError(t, made.Close())
 			continue
 		}
 		require.ErrorContains(t, err, want, url)
 		assert.ErrorContains(t, err, "subscriber crm")
+		require.ErrorContains(t, checked, "url: ")
+		assert.ErrorContains(t, err, strings.TrimPrefix(checked.Error(), "url: "), "both say the same")
 		assert.NotContains(t, err.Error(), "s3cret")
 	}
 }
 
 func TestCertificatesThatCannotBeRead(t *testing.T) {
 	for _, scheme := range []string{"kafka", "rabbit"} {
-		_, err := New(mesh.Target{URL: scheme + "://host/name", TLS: &mesh.TargetTLS{CAFile: "/nowhere/ca.pem"}}, "crm", quiet())
-		assert.ErrorContains(t, err, "ca_file")
+		for says, files := range map[string]mesh.TargetTLS{
+			"ca_file":                 {CAFile: "/nowhere/ca.pem"},
+			"the certificate to show": {CertFile: "/nowhere/cert.pem", KeyFile: "/nowhere/key.pem"},
+		} {
+			target := mesh.Target{URL: scheme + "://host/name", TLS: &files}
+			_, err := New(target, "crm", quiet())
+			assert.ErrorContains(t, err, says)
+			assert.NoError(t, Check(target), "the files are of the machine that serves")
+		}
 	}
 }
 

@@ -1,12 +1,13 @@
 package forward
 
 import (
-	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/genmesh/genmesh/mesh"
@@ -23,7 +24,7 @@ type authorization struct {
 
 func newAuthorization(auth *mesh.TargetAuth, user *url.Userinfo, o Options) (authorization, error) {
 	switch {
-	case auth == nil && user == nil:
+	case auth == nil && (user == nil || user.String() == ""): // "https://@host" names nobody
 		return authorization{}, nil
 	case auth == nil:
 		password, _ := user.Password()
@@ -69,13 +70,12 @@ func (a authorization) value(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// renew forgets a token that the target refused, and reports whether there can be another.
+// shows reports whether requests say who sends them.
+func (a authorization) shows() bool { return a.fixed != nil || a.tokens != nil }
+
+// renew is told that the target refused a value, and reports whether it may take another one now.
 func (a authorization) renew(refused string) bool {
-	if a.tokens == nil {
-		return false
-	}
-	a.tokens.drop(strings.TrimPrefix(refused, "Bearer "))
-	return true
+	return a.tokens != nil && a.tokens.renew(strings.TrimPrefix(refused, "Bearer "))
 }
 
 func (a authorization) close() {
@@ -97,24 +97,42 @@ func checkToken(token string) error {
 	return nil
 }
 
-// checkAuth finds what can be found without reading secrets.
+// authFields are the fields of a method: those that it needs, and those that it can do without.
+var authFields = map[mesh.AuthMethod]struct{ needs, takes []string }{
+	mesh.AuthBasic:  {needs: []string{"username"}, takes: []string{"password"}},
+	mesh.AuthBearer: {needs: []string{"token"}},
+	mesh.AuthOAuth2: {needs: []string{"token_url", "client_id", "client_secret"}, takes: []string{"scopes", "audience"}},
+}
+
+// checkAuth finds what can be found without reading secrets. user is that of the target's URL; nil is none.
 func checkAuth(auth *mesh.TargetAuth, user *url.Userinfo) error {
 	if auth == nil {
 		return nil
 	}
 	if user != nil {
-		return errors.New("auth: the url has a user already; leave one of them out")
+		return &mesh.FieldError{Field: "auth", Problem: "the url has a user already", Hint: "leave one of them out"}
 	}
-	switch auth.Method {
-	case mesh.AuthBasic:
-		return within("auth", checkUser(auth.Username))
-	case mesh.AuthBearer:
-		return within("auth", missing("token", string(auth.Token)))
-	case mesh.AuthOAuth2:
-		return within("auth", cmp.Or(
-			missing("client_id", auth.ClientID), missing("client_secret", string(auth.ClientSecret)), checkTokenURL(auth.TokenURL)))
+	fields, known := authFields[auth.Method]
+	if !known {
+		return &mesh.FieldError{Field: "auth.method", Problem: fmt.Sprintf("%.40q is not served", auth.Method),
+			Hint: fmt.Sprintf("write %q, %q or %q", mesh.AuthBasic, mesh.AuthBearer, mesh.AuthOAuth2)}
 	}
-	return fmt.Errorf("auth.method: %.40q is not served; write %q, %q or %q", auth.Method, mesh.AuthBasic, mesh.AuthBearer, mesh.AuthOAuth2)
+	given := map[string]bool{
+		"username": auth.Username != "", "password": auth.Password != "", "token": auth.Token != "", "token_url": auth.TokenURL != "",
+		"client_id": auth.ClientID != "", "client_secret": auth.ClientSecret != "", "scopes": len(auth.Scopes) > 0, "audience": auth.Audience != "",
+	}
+	var mistakes []error
+	for _, field := range slices.Sorted(maps.Keys(given)) {
+		needed := slices.Contains(fields.needs, field)
+		switch {
+		case needed && !given[field]:
+			mistakes = append(mistakes, &mesh.FieldError{Field: field, Problem: fmt.Sprintf("missing: %s needs it", auth.Method), Hint: "add it"})
+		case given[field] && !needed && !slices.Contains(fields.takes, field):
+			mistakes = append(mistakes, &mesh.FieldError{Field: field, Problem: fmt.Sprintf("it is not for %s", auth.Method), Hint: "remove it"})
+		}
+	}
+	mistakes = append(mistakes, mesh.Within("username", checkUser(auth.Username)), mesh.Within("token_url", checkTokenURL(auth.TokenURL)))
+	return mesh.Within("auth", errors.Join(mistakes...))
 }
 
 func missing(field, value string) error {
@@ -125,24 +143,22 @@ func missing(field, value string) error {
 }
 
 func checkUser(name string) error {
-	switch {
-	case name == "":
-		return errors.New("username is missing")
-	case strings.Contains(name, ":") || hasControl(name):
-		return errors.New("username can't hold colons or control characters (RFC 7617)")
+	if strings.Contains(name, ":") || hasControl(name) {
+		return errors.New("it can't hold colons or control characters (RFC 7617)")
 	}
 	return nil
 }
 
+// checkTokenURL leaves it to others to miss one.
 func checkTokenURL(raw string) error {
-	u, err := parseURL(raw)
-	switch {
-	case err != nil:
-		return fmt.Errorf("token_url: %w", err)
-	case u.User != nil || u.Fragment != "":
-		return errors.New("token_url: write it without user and fragment; client_id and client_secret say who asks")
+	if raw == "" {
+		return nil
 	}
-	return nil
+	u, err := parseURL(raw)
+	if err == nil && (u.User != nil || u.Fragment != "") {
+		err = errors.New("write it without user and fragment; client_id and client_secret say who asks")
+	}
+	return err
 }
 
 func hasControl(s string) bool {

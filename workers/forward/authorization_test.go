@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,14 +38,16 @@ func TestATargetIsShownWhoGenmeshIs(t *testing.T) {
 
 func TestAuthThatIsIncomplete(t *testing.T) {
 	for want, auth := range map[string]mesh.TargetAuth{
-		"auth.method":                 {},
-		"auth: username is missing":   {Method: mesh.AuthBasic, Password: "${X}"},
-		"auth: username can't hold":   {Method: mesh.AuthBasic, Username: "a:b"},
-		"auth: token is missing":      {Method: mesh.AuthBearer},
-		"auth: client_id is missing":  {Method: mesh.AuthOAuth2, TokenURL: "https://login"},
-		"auth: client_secret is":      {Method: mesh.AuthOAuth2, TokenURL: "https://login", ClientID: "id"},
-		"auth: token_url: the url is": {Method: mesh.AuthOAuth2, ClientID: "id", ClientSecret: "${X}", TokenURL: "login.example.com/s3cret"},
-		"without user and fragment":   {Method: mesh.AuthOAuth2, ClientID: "id", ClientSecret: "${X}", TokenURL: "https://u:s3cret@login"},
+		"auth.method":                                  {},
+		"auth.username: missing: basic needs it":       {Method: mesh.AuthBasic, Password: "${X}"},
+		"auth.username: it can't hold":                 {Method: mesh.AuthBasic, Username: "a:b"},
+		"auth.token: missing: bearer needs it":         {Method: mesh.AuthBearer},
+		"auth.scopes: it is not for bearer; remove it": {Method: mesh.AuthBearer, Token: "${X}", Scopes: []string{"s3cret"}},
+		"auth.client_id: missing":                      {Method: mesh.AuthOAuth2, TokenURL: "https://login"},
+		"auth.client_secret: missing":                  {Method: mesh.AuthOAuth2, TokenURL: "https://login", ClientID: "id"},
+		"auth.token_url: missing":                      {Method: mesh.AuthOAuth2, ClientID: "id"},
+		"auth.token_url: not of the form":              {Method: mesh.AuthOAuth2, ClientID: "id", ClientSecret: "${X}", TokenURL: "login.example.com/s3cret"},
+		"auth.token_url: write it without user":        {Method: mesh.AuthOAuth2, ClientID: "id", ClientSecret: "${X}", TokenURL: "https://u:s3cret@login"},
 	} {
 		err := Check(mesh.Target{URL: "https://crm", Auth: &auth})
 		require.ErrorContains(t, err, want)
@@ -137,31 +140,140 @@ func TestATokenIsFetchedOnceForAll(t *testing.T) {
 	}
 }
 
+// grown makes the token as old as one that is renewed.
+func grown(target *Target) {
+	tokens := target.authorization.tokens
+	tokens.mu.Lock()
+	defer tokens.mu.Unlock()
+	tokens.bought = tokens.bought.Add(-freshToken)
+}
+
+// choosy is a subscriber that takes the n-th token of an authority alone.
+type choosy struct {
+	*httptest.Server
+	good  atomic.Int64
+	posts chan string
+}
+
+func newChoosy(t *testing.T) *choosy {
+	t.Helper()
+	c := &choosy{posts: make(chan string, 256)}
+	c.good.Store(1)
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.posts <- r.Header.Get("Authorization")
+		if r.Header.Get("Authorization") != "Bearer token-"+strconv.FormatInt(c.good.Load(), 10) {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
 func TestARevokedTokenIsRenewedAtOnce(t *testing.T) {
-	var good atomic.Int64
-	good.Store(1)
-	posts := make(chan string, 8)
+	far, login := newChoosy(t), newAuthority(t)
+	target := login.client(t, far.URL)
+	require.NoError(t, target.Handle(t.Context(), targettest.Event(1)))
+	grown(target)
+	far.good.Store(2) // the first one is revoked
+	require.NoError(t, target.Handle(t.Context(), targettest.Event(2)))
+	require.NoError(t, target.Handle(t.Context(), targettest.Event(3)))
+	for _, want := range []string{"Bearer token-1", "Bearer token-1", "Bearer token-2", "Bearer token-2"} {
+		assert.Equal(t, want, <-far.posts)
+	}
+	assert.Equal(t, int64(2), login.asked.Load())
+}
+
+// Events that were refused together with the old token share the new one, whoever asked for it.
+func TestARevokedTokenIsRenewedOnceForAll(t *testing.T) {
+	const calls = 16
+	var refused sync.WaitGroup
+	refused.Add(calls)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		posts <- r.Header.Get("Authorization")
-		if r.Header.Get("Authorization") != "Bearer token-"+strconv.FormatInt(good.Load(), 10) {
+		if r.Header.Get("Authorization") == "Bearer token-1" {
+			refused.Done()
+			refused.Wait()
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	}))
 	defer server.Close()
 	login := newAuthority(t)
 	target := login.client(t, server.URL)
-	require.NoError(t, target.Handle(t.Context(), targettest.Event(1)))
-	good.Store(2) // the first one is revoked
-	require.NoError(t, target.Handle(t.Context(), targettest.Event(2)))
-	require.NoError(t, target.Handle(t.Context(), targettest.Event(3)))
-	assert.Equal(t, []string{"Bearer token-1", "Bearer token-1", "Bearer token-2", "Bearer token-2"}, []string{<-posts, <-posts, <-posts, <-posts})
+	_, err := target.authorization.tokens.get(t.Context())
+	require.NoError(t, err)
+	grown(target)
+	var all sync.WaitGroup
+	for range calls {
+		all.Go(func() { assert.NoError(t, target.Handle(t.Context(), targettest.Event(1))) })
+	}
+	all.Wait()
 	assert.Equal(t, int64(2), login.asked.Load())
+}
 
-	good.Store(99) // no token of this authority is good
-	err := target.Handle(t.Context(), targettest.Event(4))
-	assert.Equal(t, workers.Refuse, targettest.FateOf(err))
-	assert.ErrorContains(t, err, "401")
-	assert.Len(t, posts, 2, "once more, and then no more")
+// A target that takes no token of ours, say because a scope is missing: no event is to blame, and
+// another token would change nothing.
+func TestATargetThatRefusesEveryTokenBuysFew(t *testing.T) {
+	far, login := newChoosy(t), newAuthority(t)
+	far.good.Store(99)
+	target := login.client(t, far.URL)
+	refused := func(want int64, calls int) {
+		t.Helper()
+		var all sync.WaitGroup
+		for range calls {
+			all.Go(func() {
+				err := target.Handle(t.Context(), targettest.Event(1))
+				assert.Equal(t, workers.Wait, targettest.FateOf(err), "%v", err)
+				assert.Zero(t, targettest.WaitOf(err), "with the backoff")
+				assert.ErrorContains(t, err, "401 Unauthorized: check auth of the subscriber's target")
+			})
+		}
+		all.Wait()
+		assert.Equal(t, want, login.issued.Load())
+	}
+	refused(1, 1)
+	assert.Len(t, far.posts, 1, "a fresh token is not tried twice")
+	refused(1, 32)
+	grown(target)
+	refused(2, 32)
+	refused(2, 1)
+	grown(target)
+	refused(3, 1)
+
+	far.good.Store(3)
+	require.NoError(t, target.Handle(t.Context(), targettest.Event(1)))
+	assert.Equal(t, int64(3), login.asked.Load())
+}
+
+// A secret that was rotated at the target first would make every event a dead letter.
+func TestCredentialsThatATargetRefusesMakeTheSubscriberWait(t *testing.T) {
+	for name, c := range map[string]struct {
+		user   string
+		auth   *mesh.TargetAuth
+		status int
+		want   workers.Fate
+	}{
+		"bearer":                {auth: &mesh.TargetAuth{Method: mesh.AuthBearer, Token: "${SECRET}"}, status: 401, want: workers.Wait},
+		"basic":                 {auth: &mesh.TargetAuth{Method: mesh.AuthBasic, Username: "u", Password: "${SECRET}"}, status: 401, want: workers.Wait},
+		"user in the url":       {user: "u:s3cret@", status: 401, want: workers.Wait},
+		"nobody in the url":     {user: "@", status: 401, want: workers.Refuse},
+		"none":                  {status: 401, want: workers.Refuse},
+		"known, but may not":    {auth: &mesh.TargetAuth{Method: mesh.AuthBearer, Token: "${SECRET}"}, status: 403, want: workers.Refuse},
+		"the event's own fault": {auth: &mesh.TargetAuth{Method: mesh.AuthBearer, Token: "${SECRET}"}, status: 422, want: workers.Refuse},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				assert.Equal(t, c.auth != nil || c.user == "u:s3cret@", r.Header.Get("Authorization") != "")
+				w.WriteHeader(c.status)
+			}))
+			defer server.Close()
+			address := strings.Replace(server.URL, "://", "://"+c.user, 1)
+			err := handOver(t, mesh.Target{URL: address, Auth: c.auth}, Options{LookupEnv: env("SECRET", "s3cret")})
+			assert.Equal(t, c.want, targettest.FateOf(err), "%v", err)
+			assert.NotContains(t, err.Error(), "s3cret")
+			var failure *workers.Failure
+			require.ErrorAs(t, err, &failure)
+			assert.Equal(t, c.status, failure.Status)
+		})
+	}
 }
 
 func TestWhatATokenEndpointAnswersDecides(t *testing.T) {
@@ -178,32 +290,42 @@ func TestWhatATokenEndpointAnswersDecides(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		}
 	}
+	busy := func(code int, header, value string) func(http.ResponseWriter, *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set(header, value)
+			status(code)(w, r)
+		}
+	}
 	for name, c := range map[string]struct {
 		answer func(http.ResponseWriter, *http.Request)
-		want   workers.Fate
+		wait   time.Duration
 	}{
-		"400":           {status(400), workers.Wait},
-		"401":           {status(401), workers.Wait},
-		"403":           {status(403), workers.Wait},
-		"404":           {status(404), workers.Wait},
-		"a redirect":    {status(307), workers.Wait},
-		"408":           {status(408), workers.Retry},
-		"429":           {status(429), workers.Retry},
-		"500":           {status(500), workers.Retry},
-		"503":           {status(503), workers.Retry},
-		"an error":      {body(`{"error":"s3cret"}`), workers.Wait},
-		"no token":      {body(`{"token":"s3cret"}`), workers.Retry},
-		"no JSON":       {body(`s3cret`), workers.Retry},
-		"an evil token": {body(`{"access_token":"s3cret\r\nX-Evil: 1"}`), workers.Retry},
-		"endless": {func(w http.ResponseWriter, _ *http.Request) {
+		"400":                   {answer: status(400)},
+		"401":                   {answer: status(401)},
+		"403":                   {answer: status(403)},
+		"404":                   {answer: status(404)},
+		"a redirect":            {answer: status(307)},
+		"408":                   {answer: status(408)},
+		"429":                   {answer: status(429)},
+		"429 that says when":    {busy(429, "Retry-After", "7"), 7 * time.Second},
+		"500":                   {answer: status(500)},
+		"503":                   {answer: status(503)},
+		"503 that says when":    {busy(503, "X-RateLimit-Reset", "9"), 9 * time.Second},
+		"401 that says nothing": {answer: busy(401, "Retry-After", "7")},
+		"an error":              {answer: body(`{"error":"s3cret"}`)},
+		"no token":              {answer: body(`{"token":"s3cret"}`)},
+		"no JSON":               {answer: body(`s3cret`)},
+		"an evil token":         {answer: body(`{"access_token":"s3cret\r\nX-Evil: 1"}`)},
+		"a huge token":          {answer: body(`{"access_token":"` + strings.Repeat("s3cret", maxTokenBytes) + `"}`)},
+		"endless": {answer: func(w http.ResponseWriter, _ *http.Request) {
 			for _, err := w.Write(make([]byte, 1<<16)); err == nil; {
 				_, err = w.Write(make([]byte, 1<<16))
 			}
-		}, workers.Retry},
-		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
+		}},
+		"cut off": {answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "99")
 			_, _ = io.WriteString(w, `{"access_token":"s3cret"`)
-		}, workers.Retry},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, arrived := echo(t)
@@ -212,8 +334,8 @@ func TestWhatATokenEndpointAnswersDecides(t *testing.T) {
 			target := login.client(t, server.URL)
 			err := target.Handle(t.Context(), targettest.Event(1))
 			require.Error(t, err)
-			assert.Equal(t, c.want, targettest.FateOf(err), "%v", err)
-			assert.Zero(t, targettest.WaitOf(err))
+			assert.Equal(t, workers.Wait, targettest.FateOf(err), "no event is to blame: %v", err)
+			assert.Equal(t, c.wait, targettest.WaitOf(err))
 			assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), "s3cret")
 			assert.Empty(t, arrived, "nothing is sent without a token")
 
@@ -229,7 +351,7 @@ func TestATokenEndpointThatIsAway(t *testing.T) {
 	target := login.client(t, server.URL)
 	login.Close()
 	err := target.Handle(t.Context(), targettest.Event(1))
-	assert.Equal(t, workers.Retry, targettest.FateOf(err))
+	assert.Equal(t, workers.Wait, targettest.FateOf(err))
 	assert.ErrorContains(t, err, "no token from 127.0.0.1:")
 	assert.NotContains(t, err.Error(), "s3cret")
 }
@@ -247,7 +369,8 @@ func TestATokenEndpointThatTakesParametersOnly(t *testing.T) {
 	target := login.client(t, server.URL)
 	require.NoError(t, target.Handle(t.Context(), targettest.Event(1)))
 	assert.Equal(t, int64(2), login.asked.Load())
-	target.authorization.tokens.drop("token-1")
+	grown(target)
+	require.True(t, target.authorization.renew("Bearer token-1"))
 	require.NoError(t, target.Handle(t.Context(), targettest.Event(1)))
 	assert.Equal(t, int64(3), login.asked.Load(), "it is remembered which way it takes")
 }
@@ -287,7 +410,7 @@ func TestCloseEndsAFetchUnderWay(t *testing.T) {
 	}}, "crm", Options{LookupEnv: env("SECRET", "s3cret")})
 	require.NoError(t, err)
 	err = target.Handle(t.Context(), targettest.Event(1))
-	assert.Equal(t, workers.Retry, targettest.FateOf(err))
+	assert.Equal(t, workers.Wait, targettest.FateOf(err))
 	assert.ErrorContains(t, err, "in time")
 	<-asked
 	require.NoError(t, target.Close())

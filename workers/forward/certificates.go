@@ -3,7 +3,6 @@ package forward
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -82,9 +81,9 @@ func checkTLS(target mesh.Target) error {
 	case files == nil:
 		return nil
 	case (files.CertFile == "") != (files.KeyFile == ""):
-		return errors.New("tls: cert_file and key_file belong together; add the other one")
+		return &mesh.FieldError{Field: "tls", Problem: "cert_file and key_file belong together", Hint: "give both or neither"}
 	case !strings.HasPrefix(strings.ToLower(target.URL), "https:"):
-		return errors.New("tls: the url is not https; nothing would be encrypted")
+		return &mesh.FieldError{Field: "tls", Problem: "the url is not https: nothing would be encrypted", Hint: "write https, or remove it"}
 	}
 	return nil
 }

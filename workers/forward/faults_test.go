@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"github.com/genmesh/genmesh/workers"
 	"io"
 	"log"
 	"math/big"
@@ -25,6 +24,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/genmesh/genmesh/workers"
 	"github.com/genmesh/genmesh/workers/targettest"
 )
 
@@ -235,8 +235,8 @@ func TestHTTP2AndVerifiedCertificates(t *testing.T) {
 	defer server.Close()
 
 	err := newTarget(t, server.URL).Handle(t.Context(), targettest.Event(1))
-	require.ErrorContains(t, err, "certificate", "nobody vouches for it")
-	assert.Equal(t, workers.Retry, targettest.FateOf(err))
+	require.ErrorContains(t, err, "check the certificate of the target, and tls.ca_file", "nobody vouches for it")
+	assert.Equal(t, workers.Wait, targettest.FateOf(err))
 
 	trusting := newTarget(t, server.URL)
 	trusting.transport.TLSClientConfig.RootCAs = x509.NewCertPool()
@@ -254,14 +254,16 @@ func TestExpiredCertificatesAndOldTLSAreRefused(t *testing.T) {
 	defer server.Close()
 	target := newTarget(t, server.URL)
 	target.transport.TLSClientConfig.RootCAs = pool
-	require.ErrorContains(t, target.Handle(t.Context(), targettest.Event(1)), "expired")
+	err := target.Handle(t.Context(), targettest.Event(1))
+	require.ErrorContains(t, err, "expired")
+	assert.Equal(t, workers.Wait, targettest.FateOf(err))
 
 	old := httptest.NewUnstartedServer(http.NotFoundHandler())
 	old.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	old.Config.ErrorLog = silent
 	old.StartTLS()
 	defer old.Close()
-	err := newTarget(t, old.URL).Handle(t.Context(), targettest.Event(1))
+	err = newTarget(t, old.URL).Handle(t.Context(), targettest.Event(1))
 	require.ErrorContains(t, err, "protocol version")
 	assert.Equal(t, workers.Retry, targettest.FateOf(err))
 }

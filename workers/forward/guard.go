@@ -27,49 +27,56 @@ type network struct {
 
 // neverNetworks are refused unless they are allowed, publicOnly or not.
 var neverNetworks = []network{
-	{"unspecified", netip.MustParsePrefix("0.0.0.0/32")},
-	{"link-local, cloud metadata", netip.MustParsePrefix("169.254.0.0/16")},
-	{"multicast", netip.MustParsePrefix("224.0.0.0/4")},
-	{"unspecified", netip.MustParsePrefix("::/128")},
-	{"link-local", netip.MustParsePrefix("fe80::/10")},
-	{"multicast", netip.MustParsePrefix("ff00::/8")},
+	{"unspecified", netip.MustParsePrefix("0.0.0.0/32")},                    // RFC 1122
+	{"link-local, cloud metadata", netip.MustParsePrefix("169.254.0.0/16")}, // RFC 3927
+	{"multicast", netip.MustParsePrefix("224.0.0.0/4")},                     // RFC 5771
+	{"unspecified", netip.MustParsePrefix("::/128")},                        // RFC 4291
+	{"link-local", netip.MustParsePrefix("fe80::/10")},                      // RFC 4291
+	{"multicast", netip.MustParsePrefix("ff00::/8")},                        // RFC 4291
 }
 
-// internalNetworks are what is not public besides, by the IANA registries of special-purpose
-// addresses (RFC 6890 and its successors) and the clouds' documentation of their metadata services.
+// internalNetworks are what is not public besides: all of the IANA IPv4 and IPv6 Special-Purpose Address
+// Registries (RFC 6890, 8190), those that are called globally reachable included, for they are anycast
+// services of the network and no place for events; and the clouds' documentation of their metadata
+// services. What lies within another line stands before it.
 var internalNetworks = []network{
-	{"this network", netip.MustParsePrefix("0.0.0.0/8")},
-	{"private", netip.MustParsePrefix("10.0.0.0/8")},
+	{"this network", netip.MustParsePrefix("0.0.0.0/8")},            // RFC 791
+	{"private", netip.MustParsePrefix("10.0.0.0/8")},                // RFC 1918
 	{"cloud metadata", netip.MustParsePrefix("100.100.100.200/32")}, // Alibaba Cloud
-	{"shared by a carrier", netip.MustParsePrefix("100.64.0.0/10")},
-	{"loopback", netip.MustParsePrefix("127.0.0.0/8")},
-	{"cloud metadata", netip.MustParsePrefix("168.63.129.16/32")}, // Azure
-	{"private", netip.MustParsePrefix("172.16.0.0/12")},
-	{"protocol assignments", netip.MustParsePrefix("192.0.0.0/24")},
-	{"documentation", netip.MustParsePrefix("192.0.2.0/24")},
-	{"6to4 relay", netip.MustParsePrefix("192.88.99.0/24")},
-	{"private", netip.MustParsePrefix("192.168.0.0/16")},
-	{"benchmarking", netip.MustParsePrefix("198.18.0.0/15")},
-	{"documentation", netip.MustParsePrefix("198.51.100.0/24")},
-	{"documentation", netip.MustParsePrefix("203.0.113.0/24")},
-	{"broadcast", netip.MustParsePrefix("255.255.255.255/32")},
-	{"reserved", netip.MustParsePrefix("240.0.0.0/4")},
+	{"shared by a carrier", netip.MustParsePrefix("100.64.0.0/10")}, // RFC 6598
+	{"loopback", netip.MustParsePrefix("127.0.0.0/8")},              // RFC 1122
+	{"cloud metadata", netip.MustParsePrefix("168.63.129.16/32")},   // Azure
+	{"private", netip.MustParsePrefix("172.16.0.0/12")},             // RFC 1918
+	{"protocol assignments", netip.MustParsePrefix("192.0.0.0/24")}, // RFC 6890; 7335, 7600, 7723, 8155, 8880 within
+	{"documentation", netip.MustParsePrefix("192.0.2.0/24")},        // RFC 5737
+	{"AS112", netip.MustParsePrefix("192.31.196.0/24")},             // RFC 7535
+	{"multicast tunnels", netip.MustParsePrefix("192.52.193.0/24")}, // RFC 7450
+	{"6to4 relay", netip.MustParsePrefix("192.88.99.0/24")},         // RFC 7526; 6751 within
+	{"private", netip.MustParsePrefix("192.168.0.0/16")},            // RFC 1918
+	{"AS112", netip.MustParsePrefix("192.175.48.0/24")},             // RFC 7534
+	{"benchmarking", netip.MustParsePrefix("198.18.0.0/15")},        // RFC 2544
+	{"documentation", netip.MustParsePrefix("198.51.100.0/24")},     // RFC 5737
+	{"documentation", netip.MustParsePrefix("203.0.113.0/24")},      // RFC 5737
+	{"broadcast", netip.MustParsePrefix("255.255.255.255/32")},      // RFC 919, 8190
+	{"reserved", netip.MustParsePrefix("240.0.0.0/4")},              // RFC 1112
 
-	{"loopback", netip.MustParsePrefix("::1/128")},
-	{"IPv4-compatible", prefixIPv4Compatible},
-	{"IPv4-translated", netip.MustParsePrefix("::ffff:0:0:0/96")},
-	{"NAT64", prefixNAT64},
-	{"NAT64", prefixLocalNAT64},
-	{"discard-only", netip.MustParsePrefix("100::/64")},
-	{"Teredo", netip.MustParsePrefix("2001::/32")},
-	{"protocol assignments", netip.MustParsePrefix("2001::/23")},
-	{"documentation", netip.MustParsePrefix("2001:db8::/32")},
-	{"6to4", prefix6to4},
-	{"documentation", netip.MustParsePrefix("3fff::/20")},
-	{"segment routing", netip.MustParsePrefix("5f00::/16")},
+	{"loopback", netip.MustParsePrefix("::1/128")},                 // RFC 4291
+	{"IPv4-compatible", prefixIPv4Compatible},                      // RFC 4291, section 2.5.5.1
+	{"IPv4-translated", netip.MustParsePrefix("::ffff:0:0:0/96")},  // RFC 2765
+	{"NAT64", prefixNAT64},                                         // RFC 6052
+	{"NAT64", prefixLocalNAT64},                                    // RFC 8215
+	{"discard-only", netip.MustParsePrefix("100::/64")},            // RFC 6666
+	{"dummy prefix", netip.MustParsePrefix("100:0:0:1::/64")},      // RFC 9780
+	{"Teredo", netip.MustParsePrefix("2001::/32")},                 // RFC 4380, 8190
+	{"protocol assignments", netip.MustParsePrefix("2001::/23")},   // RFC 2928; 4843, 5180, 7343, 7450, 7535, 7723, 8155, 9374, 9665 within
+	{"documentation", netip.MustParsePrefix("2001:db8::/32")},      // RFC 3849
+	{"6to4", prefix6to4},                                           // RFC 3056
+	{"AS112", netip.MustParsePrefix("2620:4f:8000::/48")},          // RFC 7534
+	{"documentation", netip.MustParsePrefix("3fff::/20")},          // RFC 9637
+	{"segment routing", netip.MustParsePrefix("5f00::/16")},        // RFC 9602
 	{"cloud metadata", netip.MustParsePrefix("fd00:ec2::254/128")}, // AWS
-	{"private", netip.MustParsePrefix("fc00::/7")},
-	{"site-local", netip.MustParsePrefix("fec0::/10")},
+	{"private", netip.MustParsePrefix("fc00::/7")},                 // RFC 4193, 8190
+	{"site-local", netip.MustParsePrefix("fec0::/10")},             // RFC 3879
 }
 
 // The networks whose addresses hold an IPv4 address, which is where packets end.

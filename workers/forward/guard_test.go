@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/workers"
@@ -62,6 +63,64 @@ func TestOnlyPublicAddressesAreServed(t *testing.T) {
 	}
 }
 
+// registries are the IANA Special-Purpose Address Registries for IPv4 and IPv6
+// (https://www.iana.org/assignments/iana-ipv4-special-registry, -ipv6-), without ::ffff:0:0/96, whose
+// addresses are judged as the IPv4 addresses that they are; and what else is nobody's host by RFC.
+var registries = map[string]string{
+	"0.0.0.0/8": "", "0.0.0.0/32": "unspecified", "10.0.0.0/8": "private", "100.64.0.0/10": "shared", "127.0.0.0/8": "loopback",
+	"169.254.0.0/16": "link-local", "172.16.0.0/12": "private", "192.0.0.0/24": "protocol", "192.0.0.0/29": "protocol",
+	"192.0.0.8/32": "protocol", "192.0.0.9/32": "protocol", "192.0.0.10/32": "protocol", "192.0.0.170/31": "protocol",
+	"192.0.2.0/24": "documentation", "192.31.196.0/24": "AS112", "192.52.193.0/24": "multicast", "192.88.99.0/24": "6to4",
+	"192.88.99.2/32": "6to4", "192.168.0.0/16": "private", "192.175.48.0/24": "AS112", "198.18.0.0/15": "benchmarking",
+	"198.51.100.0/24": "documentation", "203.0.113.0/24": "documentation", "240.0.0.0/4": "", "255.255.255.255/32": "broadcast",
+	"224.0.0.0/4": "multicast", // RFC 5771
+
+	"::1/128": "loopback", "::/128": "unspecified", "64:ff9b::/96": "NAT64", "64:ff9b:1::/48": "NAT64", "100::/64": "discard",
+	"100:0:0:1::/64": "dummy", "2001::/23": "", "2001::/32": "Teredo", "2001:1::1/128": "protocol", "2001:1::2/128": "protocol",
+	"2001:1::3/128": "protocol", "2001:2::/48": "protocol", "2001:3::/32": "protocol", "2001:4:112::/48": "protocol",
+	"2001:10::/28": "protocol", "2001:20::/28": "protocol", "2001:30::/28": "protocol", "2001:db8::/32": "documentation",
+	"2002::/16": "6to4", "2620:4f:8000::/48": "AS112", "3fff::/20": "documentation", "5f00::/16": "segment", "fc00::/7": "private",
+	"fe80::/10": "link-local",
+	"::/96":     "", "::ffff:0:0:0/96": "IPv4-translated", "fec0::/10": "site-local", "ff00::/8": "multicast", // RFC 4291, 2765, 3879
+}
+
+func TestNoSpecialPurposeAddressIsServedAndTheirNeighboursAre(t *testing.T) {
+	g := guard{publicOnly: true}
+	special := func(addr netip.Addr) bool {
+		for text := range registries {
+			if netip.MustParsePrefix(text).Contains(addr) {
+				return true
+			}
+		}
+		return addr.Is4In6()
+	}
+	neighbours := 0
+	for text, kind := range registries {
+		prefix := netip.MustParsePrefix(text)
+		first, last := prefix.Addr(), lastOf(prefix)
+		for _, addr := range []netip.Addr{first, last} {
+			require.ErrorContains(t, g.check(addr), "("+kind, "%s of %s", addr, text)
+		}
+		for _, addr := range []netip.Addr{first.Prev(), last.Next()} {
+			if addr.IsValid() && !special(addr) {
+				neighbours++
+				require.NoError(t, g.check(addr), "%s is outside of %s", addr, text)
+			}
+		}
+	}
+	assert.Greater(t, neighbours, 50)
+}
+
+// lastOf is the last address of a network.
+func lastOf(p netip.Prefix) netip.Addr {
+	raw := p.Addr().AsSlice()
+	for bit := p.Bits(); bit < 8*len(raw); bit++ {
+		raw[bit/8] |= 0x80 >> (bit % 8)
+	}
+	last, _ := netip.AddrFromSlice(raw)
+	return last
+}
+
 func TestWithoutTheRestrictionOnlyMetadataServicesAreOutOfReach(t *testing.T) {
 	for text := range refused {
 		addr := netip.MustParseAddr(text)
@@ -88,6 +147,11 @@ func TestAllowedNetworksAreExceptions(t *testing.T) {
 		{"64:ff9b::/96", "64:ff9b::169.254.169.254", "169.254.169.254"},
 		{"64:ff9b::/96 10.0.0.0/8", "64:ff9b::10.1.2.3", ""},
 		{"2002::/16", "2002:7f00:1::1", "127.0.0.1"},
+		{"10.1.2.3", "10.1.2.3", ""},
+		{"10.1.2.3", "10.1.2.4", "10.1.2.4"},
+		{"::ffff:10.1.2.3", "10.1.2.3", ""},
+		{"fd00::7", "fd00::7", ""},
+		{"fd00::7", "fd00::8", "fd00::8"},
 		{"127.0.0.1", "127.0.0.1", ""},
 		{"127.0.0.1", "127.0.0.2", "127.0.0.2"},
 		{"::1", "::1", ""},
@@ -129,7 +193,12 @@ type counted struct {
 
 func newCounted(t *testing.T, address string) *counted {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(address, "0"))
+	return newCountedOn(t, address, "0")
+}
+
+func newCountedOn(t *testing.T, address, port string) *counted {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(address, port))
 	if err != nil {
 		t.Skipf("this machine has no %s: %v", address, err)
 	}
@@ -180,9 +249,10 @@ func handOver(t *testing.T, target mesh.Target, o Options) error {
 	return opened.Handle(t.Context(), targettest.Event(1))
 }
 
-func TestARefusedAddressIsTriedAgain(t *testing.T) {
+func TestARefusedAddressMakesTheSubscriberWait(t *testing.T) {
 	err := handOver(t, mesh.Target{URL: "http://localhost:1/"}, Options{PublicOnly: true})
-	assert.Equal(t, workers.Retry, targettest.FateOf(err), "DNS may say something else the next time")
+	assert.Equal(t, workers.Wait, targettest.FateOf(err), "it is wrong for every event, until streams.json or DNS says something else")
+	assert.Zero(t, targettest.WaitOf(err), "with the backoff")
 	assert.ErrorContains(t, err, "(loopback): events don't go there; add it to allow_networks of the subscriber's target if it is meant")
 }
 
@@ -190,22 +260,89 @@ func TestTokensAreNotFetchedFromInternalHosts(t *testing.T) {
 	far := newCounted(t, "127.0.0.1")
 	auth := &mesh.TargetAuth{Method: mesh.AuthOAuth2, TokenURL: far.URL, ClientID: "id", ClientSecret: "${SECRET}"}
 	err := handOver(t, mesh.Target{URL: "https://crm.invalid", Auth: auth}, Options{PublicOnly: true, LookupEnv: env("SECRET", "s3cret")})
-	assert.Equal(t, workers.Retry, targettest.FateOf(err))
+	assert.Equal(t, workers.Wait, targettest.FateOf(err))
 	assert.ErrorContains(t, err, "events don't go there")
 	assert.Zero(t, far.connections.Load())
 }
 
-func TestThePlaceIsCheckedAtEachDial(t *testing.T) {
-	far := newCounted(t, "127.0.0.1")
-	near := []string{"127.0.0.0/8", "::1"}
-	target := openTarget(t, mesh.Target{URL: "http://localhost:" + far.port, AllowNetworks: near}, Options{PublicOnly: true})
+// A name that meant a host that is allowed, and then means another, as in DNS rebinding: what was checked before says nothing.
+func TestANameThatComesToMeanAnotherHostIsCheckedAgain(t *testing.T) {
+	near := newCounted(t, "127.0.0.1")
+	near.Config.SetKeepAlivesEnabled(false) // each attempt dials
+	inside := newCountedOn(t, "127.0.0.2", near.port)
+	meant := resolving(t)
+	options := Options{PublicOnly: true}
+	crm := mesh.Target{URL: "http://crm.example.com:" + near.port, AllowNetworks: []string{"127.0.0.1/32"}}
+	target := openTarget(t, crm, options)
+
+	meant.Store([]byte{127, 0, 0, 1})
 	require.NoError(t, target.Handle(t.Context(), targettest.Event(1)))
-	target.transport.CloseIdleConnections()
-	target.egress.guard.allowed = nil // as if the name meant another address now
-	dialer := net.Dialer{ControlContext: target.egress.guard.control}
-	target.transport.DialContext = dialer.DialContext
-	require.ErrorContains(t, target.Handle(t.Context(), targettest.Event(1)), "events don't go there")
-	assert.Equal(t, int64(1), far.connections.Load())
+	meant.Store([]byte{127, 0, 0, 2})
+	for i := range 2 {
+		err := target.Handle(t.Context(), targettest.Event(uint64(2+i)))
+		require.ErrorContains(t, err, "127.0.0.2 is not public (loopback): events don't go there")
+		assert.Equal(t, workers.Wait, targettest.FateOf(err))
+	}
+	meant.Store([]byte{127, 0, 0, 1})
+	require.NoError(t, target.Handle(t.Context(), targettest.Event(2)), "it goes on when the name is right again")
+	assert.Equal(t, int64(2), near.connections.Load())
+
+	// Connections are taken in their order: if the one that is meant is the first, none came before.
+	meant.Store([]byte{127, 0, 0, 2})
+	crm.AllowNetworks = []string{"127.0.0.2/32"}
+	require.NoError(t, handOver(t, crm, options))
+	assert.Equal(t, int64(1), inside.connections.Load())
+}
+
+// resolving is the IPv4 address that every name stands for, for as long as the test runs. The real resolver asks for it, a DNS
+// server on this machine.
+func resolving(t *testing.T) *atomic.Value {
+	t.Helper()
+	meant := new(atomic.Value)
+	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		query := make([]byte, 512)
+		for {
+			n, from, err := conn.ReadFrom(query)
+			if err != nil {
+				return // it is closed
+			}
+			if answer, err := resolved(query[:n], meant.Load().([]byte)); assert.NoError(t, err) {
+				_, err = conn.WriteTo(answer, from)
+				assert.NoError(t, err)
+			}
+		}
+	}()
+	before := net.DefaultResolver
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
+	t.Cleanup(func() {
+		net.DefaultResolver = before
+		assert.NoError(t, conn.Close())
+		<-served
+	})
+	return meant
+}
+
+// resolved answers a query: a name has one IPv4 address and nothing else.
+func resolved(query, address []byte) ([]byte, error) {
+	var m dnsmessage.Message
+	if err := m.Unpack(query); err != nil {
+		return nil, err
+	}
+	m.Response, m.Authoritative, m.Additionals = true, true, nil
+	for _, q := range m.Questions {
+		if q.Type == dnsmessage.TypeA {
+			m.Answers = append(m.Answers, dnsmessage.Resource{
+				Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 0}, Body: &dnsmessage.AResource{A: [4]byte(address)},
+			})
+		}
+	}
+	return m.Pack()
 }
 
 func TestControlRefusesWhatItCannotRead(t *testing.T) {

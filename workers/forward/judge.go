@@ -26,6 +26,8 @@ func (t *Target) judge(resp *http.Response, answer []byte, now time.Time) error 
 		return workers.RetryAfter(wait, failure)
 	case status == http.StatusProxyAuthRequired && t.egress.proxy != nil:
 		return (&proxyRefusal{status}).fate(t.host)
+	case status == http.StatusUnauthorized && t.authorization.shows():
+		return workers.Unusable(fmt.Errorf("%w: check auth of the subscriber's target", failure))
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status >= 500 && status < 600:
 		return failure
 	}

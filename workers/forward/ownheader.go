@@ -31,6 +31,9 @@ func (o ownHeader) set(h http.Header) {
 
 // newHeaders reads the values. The names were checked.
 func newHeaders(target mesh.Target, o Options) ([]ownHeader, error) {
+	if err := checkPassedOn(target, o); err != nil {
+		return nil, err
+	}
 	var headers []ownHeader
 	for name, value := range target.Headers {
 		headers = append(headers, ownHeader{http.CanonicalHeaderKey(name), &reloaded[string]{value: value}})
@@ -43,37 +46,51 @@ func newHeaders(target mesh.Target, o Options) ([]ownHeader, error) {
 		}
 		headers = append(headers, ownHeader{http.CanonicalHeaderKey(name), value})
 	}
-	for _, h := range headers {
-		if strings.EqualFold(h.name, o.DeliveryIDHeader) || strings.EqualFold(h.name, o.DeliveryTypeHeader) {
-			return nil, fmt.Errorf("headers: %q is how the sender's delivery is passed on; choose another name", h.name)
+	return headers, nil
+}
+
+// checkPassedOn finds headers of the names under which the sender's delivery is passed on.
+func checkPassedOn(target mesh.Target, o Options) error {
+	var mistakes []error
+	check := func(field, name string) {
+		if name != "" && (strings.EqualFold(name, o.DeliveryIDHeader) || strings.EqualFold(name, o.DeliveryTypeHeader)) {
+			mistakes = append(mistakes, &mesh.FieldError{Field: field + "." + name, Problem: "the sender's delivery is passed on under this name",
+				Hint: "choose another"})
 		}
 	}
-	return headers, nil
+	eachHeader(target, check)
+	return errors.Join(mistakes...)
+}
+
+// eachHeader calls do for each header of the target, in the order of their names.
+func eachHeader(target mesh.Target, do func(field, name string)) {
+	for _, name := range slices.Sorted(maps.Keys(target.Headers)) {
+		do("headers", name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(target.SecretHeaders)) {
+		do("secret_headers", name)
+	}
 }
 
 // checkHeaders finds the names that can't be set, and values that can't be sent.
 func checkHeaders(target mesh.Target) error {
 	var mistakes []error
 	if n := len(target.Headers) + len(target.SecretHeaders); n > maxHeaders {
-		mistakes = append(mistakes, fmt.Errorf("headers: %d of them; at most %d are sent", n, maxHeaders))
+		mistakes = append(mistakes, &mesh.FieldError{Field: "headers", Problem: fmt.Sprintf("%d of them; at most %d are sent", n, maxHeaders)})
 	}
 	seen := map[string]bool{}
-	check := func(field, name string) {
+	eachHeader(target, func(field, name string) {
 		lower := strings.ToLower(name)
 		err := checkHeaderName(lower, target)
 		if err == nil && seen[lower] {
 			err = errors.New("it is there twice, if upper and lower case are the same as they are in headers")
 		}
 		seen[lower] = true
-		mistakes = append(mistakes, within(fmt.Sprintf("%s: %.100q", field, name), err))
-	}
-	for _, name := range slices.Sorted(maps.Keys(target.Headers)) {
-		check("headers", name)
-		mistakes = append(mistakes, within(fmt.Sprintf("headers: %.100q", name), checkHeaderValue(target.Headers[name])))
-	}
-	for _, name := range slices.Sorted(maps.Keys(target.SecretHeaders)) {
-		check("secret_headers", name)
-	}
+		if field == "headers" {
+			err = errors.Join(err, checkHeaderValue(target.Headers[name]))
+		}
+		mistakes = append(mistakes, mesh.Within(field+"."+name, err))
+	})
 	return errors.Join(mistakes...)
 }
 

@@ -64,7 +64,7 @@ func TestHeadersOfGenmeshAndOfHTTPStayTheirs(t *testing.T) {
 		secret := mesh.Target{URL: "https://crm", SecretHeaders: map[string]mesh.Secret{name: "${X}"}}
 		for _, target := range []mesh.Target{plain, secret} {
 			err := Check(target)
-			require.ErrorContains(t, err, "headers: ", name)
+			require.ErrorContains(t, err, "headers."+name+": ")
 			_, newErr := New(target, "crm", Options{LookupEnv: env("X", "1")})
 			require.ErrorContains(t, newErr, err.Error())
 		}
@@ -111,7 +111,7 @@ func TestCheckTellsAllMistakesAtOnce(t *testing.T) {
 		Proxy:   "socks5://u:s3cret@proxy", AllowNetworks: []string{"10.0.0.0/8", "intranet"},
 	})
 	for _, want := range []string{
-		`headers: "Host"`, `headers: "Connection"`, `auth.method: "digest"`, "tls: cert_file and key_file", "proxy: ", `allow_networks[1]: "intranet"`,
+		"headers.Host: ", "headers.Connection: ", `auth.method: "digest"`, "tls: cert_file and key_file", "proxy: ", `allow_networks[1]: "intranet"`,
 	} {
 		assert.ErrorContains(t, err, want)
 	}

@@ -46,7 +46,7 @@ func Preview(target mesh.Target, subscriber string, o Options, e mesh.Event) (Re
 	t := &Target{host: u.Host, subscriber: subscriber, options: p.options, headers: p.headers(), signer: p.signer()}
 	header := t.header(e, p.authorization(u.User), time.Now())
 	return Request{
-		Method: http.MethodPost, URL: target.Display(), Header: shown(header), Body: e.Body, StandIns: p.standIns,
+		Method: http.MethodPost, URL: target.Shown(), Header: shown(header), Body: e.Body, StandIns: p.standIns,
 	}, nil
 }
 

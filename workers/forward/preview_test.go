@@ -54,7 +54,7 @@ func TestPreviewRefusesWhatNewRefuses(t *testing.T) {
 	target, e := previewed()
 	target.Headers = map[string]string{"Genmesh-Stream": "x"}
 	_, err := Preview(target, "crm", Options{}, e)
-	assert.ErrorContains(t, err, "target of subscriber crm: headers:")
+	assert.ErrorContains(t, err, "target of subscriber crm: headers.")
 }
 
 func TestSendTellsOfTheExchange(t *testing.T) {

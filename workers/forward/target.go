@@ -160,9 +160,14 @@ func (t *Target) prepareConnections(target mesh.Target) (err error) {
 //
 // The status alone decides: 2xx is success, 408, 425, 5xx and no answer are tried again, 429
 // and a 503 that says when to come back make the subscriber wait, all else is permanent.
-// Redirects are not followed: they are permanent failures. A 401 to an OAuth2 token is tried once
-// more at once, with a new token. Where no token is to be had because the configuration is wrong,
-// the subscriber waits.
+// Redirects are not followed: they are permanent failures.
+//
+// What is wrong for every event alike makes the subscriber wait, too, with its backoff, and spends no
+// attempt, until somebody has looked at it: a 401 to a target with credentials (a rotated secret more
+// likely than a bad event), a token endpoint that gives no token, a proxy that asks for other
+// credentials, an address that events don't go to, a certificate of either side that the other one
+// does not trust. A token that is refused and older than ten seconds is renewed first, and the event
+// tried again at once.
 //
 // What each answer says of the target's limits goes to workers.NotePace.
 func (t *Target) Handle(ctx context.Context, event mesh.Event) error {
@@ -185,7 +190,7 @@ func (t *Target) deliver(ctx context.Context, event mesh.Event) error {
 	}
 	resp, answer, err := t.post(ctx, event, authorization)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized && t.authorization.renew(authorization) {
-		// A token may be revoked before its end.
+		// It was revoked before its end.
 		if authorization, err = t.authorization.value(ctx); err != nil {
 			return err
 		}
@@ -208,31 +213,14 @@ func (t *Target) post(ctx context.Context, event mesh.Event, authorization strin
 	// A transport and not a client: it follows no redirects, keeps no cookies and puts no URL
 	// into its errors.
 	resp, err := t.transport.RoundTrip(req)
-	if refusal, ok := errors.AsType[*proxyRefusal](err); ok {
-		return nil, nil, refusal.fate(t.host)
-	}
-	if lost := workers.LeaseHeld(ctx); err != nil && lost != nil && ctx.Err() == nil {
-		return nil, nil, lost
-	}
 	if err != nil {
-		return nil, nil, &workers.Failure{Err: t.noAnswer(ctx, err)}
+		return nil, nil, t.unanswered(ctx, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing depends on the rest of the answer
 	if l, ok := limitOf(resp.Header, time.Now()); ok {
 		workers.NotePace(ctx, l.remaining, l.reset)
 	}
 	return resp, readAnswer(resp), nil
-}
-
-// noAnswer says why there is none, with bounds on what it quotes of the other side.
-func (t *Target) noAnswer(ctx context.Context, err error) error {
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s did not answer within %s: %w", t.host, t.timeout, context.DeadlineExceeded)
-	case ctx.Err() != nil:
-		return fmt.Errorf("the request to %s was given up: %w", t.host, ctx.Err())
-	}
-	return fmt.Errorf("no answer from %s: %.300s", t.host, err.Error())
 }
 
 // readAnswer reads so much of the answer that its connection can be used again and returns its

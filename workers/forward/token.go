@@ -22,6 +22,9 @@ const (
 	// tokenMargin is how long before its end a token is no longer used; a quarter of its life if
 	// that is less.
 	tokenMargin = 30 * time.Second
+	// freshToken is up to which age a token that the target refuses is not bought anew: it can hardly
+	// have been revoked, and another one would be refused, too.
+	freshToken = 10 * time.Second
 )
 
 // tokens has one token of the client credentials grant (RFC 6749, section 4.4) for all events, until
@@ -41,6 +44,7 @@ type tokens struct {
 
 	mu       sync.Mutex
 	current  string
+	bought   time.Time
 	useUntil time.Time // zero: until it is refused
 }
 
@@ -73,7 +77,8 @@ func newTokens(auth *mesh.TargetAuth, transport http.RoundTripper, o Options) (*
 }
 
 // get is the token of now. Those that need a new one at the same time share one request, which goes
-// on when one of them leaves. The error is the event's fate.
+// on when one of them leaves. The error is the event's fate: whatever is wrong with the token endpoint,
+// no event is to blame, so the subscriber waits and no attempt is spent.
 func (t *tokens) get(ctx context.Context) (string, error) {
 	if token, ok := t.live(); ok {
 		return token, nil
@@ -85,7 +90,7 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 		}
 		return result.Val.(string), nil
 	case <-ctx.Done():
-		return "", &workers.Failure{Err: fmt.Errorf("no token from %s in time: %w", t.host, ctx.Err())}
+		return "", workers.Unusable(&workers.Failure{Err: fmt.Errorf("no token from %s in time: %w", t.host, ctx.Err())})
 	}
 }
 
@@ -112,7 +117,7 @@ func (t *tokens) fetch() (any, error) {
 		return nil, t.failure(err)
 	}
 	if err := checkToken(token.AccessToken); err != nil {
-		return nil, &workers.Failure{Err: fmt.Errorf("the answer of %s can't be used: %w", t.host, err)}
+		return nil, workers.Unusable(&workers.Failure{Err: fmt.Errorf("the answer of %s can't be used: %w", t.host, err)})
 	}
 	t.keep(token)
 	return token.AccessToken, nil
@@ -140,7 +145,7 @@ func isRefusal(err error) bool {
 func (t *tokens) keep(token *oauth2.Token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.current, t.useUntil = token.AccessToken, time.Time{}
+	t.current, t.bought, t.useUntil = token.AccessToken, time.Now(), time.Time{}
 	if !token.Expiry.IsZero() {
 		t.useUntil = token.Expiry.Add(-min(tokenMargin, time.Until(token.Expiry)/4))
 	}
@@ -149,34 +154,43 @@ func (t *tokens) keep(token *oauth2.Token) {
 // failure makes the event's fate of an error, whose own text may hold the URL or the whole answer.
 func (t *tokens) failure(err error) error {
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		return t.refusal(refused.Response.StatusCode)
+		return t.refusal(refused.Response, time.Now())
 	}
 	if proxied, ok := errors.AsType[*proxyRefusal](err); ok {
-		return proxied.fate(t.host)
+		return workers.Unusable(proxied.fate(t.host))
 	}
+	reason := "its answer can't be read, or has no access_token"
 	if sent, ok := errors.AsType[*url.Error](err); ok {
-		return &workers.Failure{Err: fmt.Errorf("no token from %s: %.300s", t.host, sent.Err.Error())}
+		reason = sent.Err.Error()
 	}
-	return &workers.Failure{Err: fmt.Errorf("no token from %s: its answer can't be read, or has no access_token", t.host)}
+	return workers.Unusable(&workers.Failure{Err: fmt.Errorf("no token from %s: %.300s", t.host, reason)})
 }
 
-// refusal tells what passes by itself from a configuration that is wrong for all events: then the
-// subscriber waits until somebody has looked at it.
-func (t *tokens) refusal(status int) error {
+// refusal waits as long as an endpoint asks that is busy or broken, and says what to look at where the
+// configuration is wrong.
+func (t *tokens) refusal(answer *http.Response, now time.Time) error {
+	status := answer.StatusCode
 	failure := &workers.Failure{Err: fmt.Errorf("no token from %s: it answered %d", t.host, status)}
 	if status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests {
-		return failure
+		wait, _ := waitHint(answer.Header, now)
+		return workers.RetryAfter(wait, failure)
 	}
-	return workers.RetryAfter(0, fmt.Errorf("%w: check auth.token_url, client_id, client_secret, scopes and audience", failure))
+	return workers.Unusable(fmt.Errorf("%w: check auth.token_url, client_id, client_secret, scopes and audience", failure))
 }
 
-// drop forgets a token that was refused, unless there is another by now.
-func (t *tokens) drop(refused string) {
+// renew forgets a token that the target refused, unless it is a fresh one. It reports whether the event
+// may be tried again at once, with another token: there is one already, or one is bought.
+func (t *tokens) renew(refused string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.current == refused {
-		t.current = ""
+	if t.current != refused {
+		return true
 	}
+	if time.Since(t.bought) < freshToken {
+		return false
+	}
+	t.current = ""
+	return true
 }
 
 // close ends a fetch under way and waits for it. get must not be called any more.

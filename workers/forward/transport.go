@@ -93,7 +93,7 @@ func (e egress) proxyFor(req *http.Request) (*url.URL, error) {
 // HTTP/1.1.
 func (e egress) dialTLSProxy(dialer *net.Dialer) func(ctx context.Context, network, address string) (net.Conn, error) {
 	config := &tls.Config{
-		MinVersion: tls.VersionTLS12, RootCAs: e.proxyRoots, ServerName: e.proxy.Hostname(), NextProtos: []string{"http/1.1"},
+		MinVersion: tls.VersionTLS12, RootCAs: e.proxyRoots, ServerName: asciiHost(e.proxy.Hostname()), NextProtos: []string{"http/1.1"},
 	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)
@@ -125,7 +125,7 @@ func (e *proxyRefusal) fate(host string) error {
 	if e.status != http.StatusProxyAuthRequired {
 		return failure
 	}
-	return workers.RetryAfter(0, fmt.Errorf("%w: check the user and password in the url of proxy", failure))
+	return workers.Unusable(fmt.Errorf("%w: check the user and password in the url of proxy", failure))
 }
 
 func checkProxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -123,7 +124,8 @@ func TestATargetThatAsksForACertificate(t *testing.T) {
 		"unknown authority":    {CertFile: certFile, KeyFile: keyFile, ServerName: "crm.internal"},
 	} {
 		err := openTarget(t, mesh.Target{URL: address, TLS: &wrong}, Options{}).Handle(t.Context(), targettest.Event(1))
-		assert.Equal(t, workers.Retry, targettest.FateOf(err))
+		assert.Equal(t, workers.Wait, targettest.FateOf(err), "no event is to blame: %v", err)
+		assert.ErrorContains(t, err, "; check ")
 		assert.ErrorContains(t, err, name)
 	}
 }
@@ -155,6 +157,7 @@ type proxy struct {
 	*httptest.Server
 	where     string
 	asked     chan string
+	locked    atomic.Bool // it knows nobody
 	tunnelled sync.WaitGroup
 }
 
@@ -177,7 +180,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.asked <- r.Method + " " + r.Host
 	as := r.Clone(r.Context())
 	as.Header.Set("Authorization", r.Header.Get("Proxy-Authorization"))
-	if user, password, ok := as.BasicAuth(); !ok || user != "us" || password != "s3cret" {
+	if user, password, ok := as.BasicAuth(); !ok || user != "us" || password != "s3cret" || p.locked.Load() {
 		w.WriteHeader(http.StatusProxyAuthRequired)
 		return
 	}
@@ -203,15 +206,22 @@ func (p *proxy) tunnel(w http.ResponseWriter) {
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
+	p.tunnelled.Add(2) // while the server still waits for this call
 	near, _, err := w.(http.Hijacker).Hijack()
 	if err != nil {
+		p.tunnelled.Add(-2)
 		_ = far.Close()
 		return
 	}
 	_, _ = io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n")
 	both := func() { _ = near.Close(); _ = far.Close() }
-	p.tunnelled.Go(func() { defer both(); _, _ = io.Copy(far, near) })
-	p.tunnelled.Go(func() { defer both(); _, _ = io.Copy(near, far) })
+	carry := func(to, from net.Conn) {
+		defer p.tunnelled.Done()
+		defer both()
+		_, _ = io.Copy(to, from)
+	}
+	go carry(far, near)
+	go carry(near, far)
 }
 
 func (p *proxy) url(user string) string { return strings.Replace(p.URL, "://", "://"+user, 1) }
@@ -301,7 +311,7 @@ func TestAProxyIsNoWayAroundTheGuardForAddresses(t *testing.T) {
 	} {
 		for _, scheme := range []string{"http", "https"} {
 			err := handOver(t, mesh.Target{URL: scheme + "://" + host, Proxy: p.url("us:s3cret@")}, Options{PublicOnly: true})
-			assert.Equal(t, workers.Retry, targettest.FateOf(err))
+			assert.Equal(t, workers.Wait, targettest.FateOf(err))
 			require.ErrorContains(t, err, "events don't go there", host)
 		}
 	}
@@ -319,5 +329,40 @@ func TestProxiesThatAreNone(t *testing.T) {
 		err := Check(mesh.Target{URL: "https://crm", Proxy: proxy})
 		require.ErrorContains(t, err, "proxy: ", proxy)
 		assert.NotContains(t, err.Error(), "s3cret")
+	}
+}
+
+// However a URL is written, the same host is meant.
+func TestSpellingsOfAURL(t *testing.T) {
+	for _, c := range []struct {
+		url, proxy, want string
+		secured          bool
+	}{
+		{url: "HTTP://CRM.example.com/hook", want: "POST CRM.example.com"},
+		{url: "http://crm.example.com.", want: "POST crm.example.com."},
+		{url: "http://b\u00fccher.example.com", want: "POST xn--bcher-kva.example.com"},
+		{url: "http://user:s3cret@crm.example.com", want: "POST crm.example.com"},
+		{url: "http://crm.example.com", proxy: "HTTP://", want: "POST crm.example.com"},
+		{url: "HTTPS://example.com", secured: true, want: "CONNECT example.com:443"},
+		{url: "https://example.com.", secured: true, want: "CONNECT example.com.:443"},
+		{url: "https://EXAMPLE.com:443", secured: true, want: "CONNECT EXAMPLE.com:443"},
+	} {
+		far := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _, shown := r.BasicAuth()
+			assert.Equal(t, strings.Contains(c.url, "@"), shown)
+		}))
+		target := mesh.Target{URL: c.url}
+		if c.secured {
+			far.StartTLS()
+			target.TLS = &mesh.TargetTLS{CAFile: certificateFile(t, far)}
+		} else {
+			far.Start()
+		}
+		p := newProxy(t, far.URL, false)
+		target.Proxy = strings.Replace(p.url("us:s3cret@"), "http://", cmp.Or(c.proxy, "http://"), 1)
+		require.NoError(t, handOver(t, target, Options{PublicOnly: true}), c.url)
+		assert.Equal(t, c.want, <-p.asked)
+		far.CloseClientConnections()
+		far.Close()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/sirupsen/logrus"
@@ -27,10 +28,18 @@ type Target struct {
 
 // New makes the target of a subscriber. The log is the caller's.
 func New(target mesh.Target, subscriber string, log logrus.FieldLogger) (*Target, error) {
-	if target.URL != Scheme+":" {
-		return nil, fmt.Errorf(`target of subscriber %s: a log target's url is "log:" and nothing more`, subscriber)
+	if err := Check(target); err != nil {
+		return nil, fmt.Errorf("target of subscriber %s: %w", subscriber, err)
 	}
 	return &Target{log: log.WithField("subscriber", subscriber)}, nil
+}
+
+// Check finds what New would refuse. Its error is a *mesh.FieldError.
+func Check(target mesh.Target) error {
+	if strings.EqualFold(target.URL, Scheme+":") {
+		return nil
+	}
+	return &mesh.FieldError{Field: "url", Problem: `a log target's url is "log:" and nothing more`}
 }
 
 // Handle writes one line. It fails only after Close or the end of ctx; a line that the log

@@ -39,9 +39,11 @@ func TestBodiesStayOutOfTheLog(t *testing.T) {
 }
 
 func TestNewRefusesOtherURLs(t *testing.T) {
+	assert.NoError(t, logtarget.Check(mesh.Target{URL: "LOG:"}))
 	for _, url := range []string{"", "log", "log:?body=1", "log://x", "file:a"} {
 		_, err := logtarget.New(mesh.Target{URL: url}, "crm", jsonLog(&bytes.Buffer{}))
 		assert.ErrorContains(t, err, "subscriber crm", url)
+		assert.ErrorContains(t, logtarget.Check(mesh.Target{URL: url}), "url: ", url)
 	}
 }
 

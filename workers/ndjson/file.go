@@ -13,6 +13,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/sirupsen/logrus"
+
+	"github.com/genmesh/genmesh/workers/durably"
 )
 
 // file is a file of whole lines: what append returned nil for is on disk, and nothing else
@@ -90,7 +92,7 @@ func (f *file) ready() error {
 	if f.handle != nil {
 		return nil
 	}
-	if err := makeFolder(filepath.Dir(f.path)); err != nil {
+	if err := durably.MakeFolder(filepath.Dir(f.path)); err != nil {
 		return fmt.Errorf("make the folder of %s: %w", f.path, err)
 	}
 	if locked, err := f.lock.TryLock(); err != nil {
@@ -104,7 +106,7 @@ func (f *file) ready() error {
 	}
 	size, err := f.cutTornLine(h)
 	if err == nil {
-		err = syncFolder(filepath.Dir(f.path))
+		err = durably.SyncFolder(filepath.Dir(f.path))
 	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", f.path, errors.Join(err, h.Close()))

@@ -46,10 +46,16 @@ func TestURLsOfFiles(t *testing.T) {
 		"events.ndjson":                "",
 		"http://host/events":           "",
 	} {
-		path, err := parsePath(url)
+		path, err := parsePath(mesh.Target{URL: url})
 		assert.Equal(t, want, path, url)
 		assert.Equal(t, want == "", err != nil, url)
+		checked := Check(mesh.Target{URL: url})
+		assert.Equal(t, want == "", checked != nil, url)
+		if want == "" {
+			assert.ErrorContains(t, checked, "url: ")
+		}
 	}
+	assert.NotContains(t, Check(mesh.Target{URL: "file://user:s3cret@host/events"}).Error(), "s3cret")
 }
 
 func TestFilesAndFoldersAreNotForEveryone(t *testing.T) {

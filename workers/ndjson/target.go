@@ -64,7 +64,7 @@ var errClosed = errors.New("the file target is closed")
 // process, New succeeds all the same and events wait until it lets go: so a new process can
 // start before the old one has ended.
 func New(target mesh.Target, subscriber string, log logrus.FieldLogger) (*Target, error) {
-	path, err := parsePath(target.URL)
+	path, err := parsePath(target)
 	if err != nil {
 		return nil, fmt.Errorf("target of subscriber %s: %w", subscriber, err)
 	}
@@ -80,20 +80,26 @@ func New(target mesh.Target, subscriber string, log logrus.FieldLogger) (*Target
 	return t, nil
 }
 
-func parsePath(raw string) (string, error) {
-	u, err := url.Parse(raw)
+// Check finds what New would refuse whatever is on the disk. Its error is a *mesh.FieldError.
+func Check(target mesh.Target) error {
+	_, err := parsePath(target)
+	return mesh.Within("url", err)
+}
+
+func parsePath(target mesh.Target) (string, error) {
+	u, err := url.Parse(target.URL)
 	if err != nil {
-		return "", fmt.Errorf("the url %q of a file target can't be read: %w", raw, err)
+		return "", errors.New("it can't be read as a URL") // whose error would quote it
 	}
 	path := u.Path
 	if u.Opaque != "" {
 		if path, err = url.PathUnescape(u.Opaque); err != nil {
-			return "", fmt.Errorf("the path of the url %q: %w", raw, err)
+			return "", fmt.Errorf("the path of %s: %w", target.Display(), err)
 		}
 	}
 	if u.Scheme != Scheme || u.Host != "" || u.RawQuery != "" || u.Fragment != "" ||
 		path == "" || strings.HasSuffix(path, "/") || strings.ContainsRune(path, 0) {
-		return "", fmt.Errorf(`the url %q of a file target is not of the form "file:path/to/name.ndjson"`, raw)
+		return "", fmt.Errorf(`%s is not of the form "file:path/to/name.ndjson"`, target.Display())
 	}
 	return filepath.Clean(path), nil
 }

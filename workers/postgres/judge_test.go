@@ -70,6 +70,13 @@ func TestNoURLIsEverShown(t *testing.T) {
 		}
 		require.ErrorContains(t, err, "subscriber crm", url)
 		assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), "s3cr3t", url)
+		checked := Check(mesh.Target{URL: url})
+		if strings.Contains(url, "sslrootcert") {
+			assert.NoError(t, checked, "the file is of the machine that serves")
+			continue
+		}
+		require.ErrorContains(t, checked, "url: ", url)
+		assert.ErrorContains(t, err, strings.TrimPrefix(checked.Error(), "url: "), "both say the same")
 	}
 }
 
@@ -86,6 +93,7 @@ func TestWhatTheURLSays(t *testing.T) {
 		"postgres://u@[::1]/crm":                                               {"[::1]:5432", 2, false},
 		"postgres://u@/crm?host=/run/postgresql":                               {"/run/postgresql", 2, false},
 	} {
+		assert.NoError(t, Check(mesh.Target{URL: url}), url)
 		s, err := parseURL(url, "crm", 3*time.Second)
 		require.NoError(t, err, url)
 		assert.Equal(t, want.host, s.host, url)

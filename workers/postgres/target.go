@@ -114,6 +114,13 @@ func New(target mesh.Target, subscriber string, log logrus.FieldLogger) (*Target
 	return t, nil
 }
 
+// Check finds what New would refuse, but for what the certificates and other files that the URL names hold: it reads
+// none. Its error is a *mesh.FieldError.
+func Check(target mesh.Target) error {
+	_, err := parseURL(withoutFiles(target.URL), "", defaultTimeout)
+	return mesh.Within("url", err)
+}
+
 // Handle returns nil once the event is committed with synchronous_commit on, so that it survives
 // a crash of the server. A call that was given up may have written its rows, which changes nothing
 // when the event comes again. If it was given up while the server waited for synchronous standbys,

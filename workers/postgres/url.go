@@ -6,12 +6,15 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/genmesh/genmesh/mesh"
 )
 
 const (
@@ -78,11 +81,52 @@ func parseURL(raw, subscriber string, timeout time.Duration) (settings, error) {
 	return s, nil
 }
 
-func hostName(c *pgconn.Config) string {
-	if isLocal(c.Host) {
-		return c.Host
+// withoutFiles is a URL that leads to no file: neither to those that it names, nor to those in the user's home that pgx
+// would take in their place. What can't be read stays as it is.
+func withoutFiles(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
 	}
-	return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
+	params, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return raw
+	}
+	for _, name := range []string{"sslcert", "sslkey", "sslrootcert", "passfile"} {
+		params.Set(name, "")
+	}
+	for _, name := range []string{"service", "servicefile"} {
+		params.Del(name)
+	}
+	u.RawQuery = params.Encode()
+	return u.String()
+}
+
+func hostName(c *pgconn.Config) string { return address(c.Host, c.Port) }
+
+func address(host string, port uint16) string {
+	if isLocal(host) {
+		return host
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// Addresses are the hosts and ports of the servers that a target's URL names; none for folders of unix sockets. It fails as New does for a
+// URL that is wrong.
+func Addresses(target mesh.Target) ([]string, error) {
+	s, err := parseURL(withoutFiles(target.URL), "", defaultTimeout)
+	if err != nil {
+		return nil, err
+	}
+	conn := s.pool.ConnConfig.Config
+	all := []*pgconn.FallbackConfig{{Host: conn.Host, Port: conn.Port}}
+	var addresses []string
+	for _, server := range append(all, conn.Fallbacks...) { // a server is there once with TLS and once without
+		if at := address(server.Host, server.Port); !isLocal(server.Host) && !slices.Contains(addresses, at) {
+			addresses = append(addresses, at)
+		}
+	}
+	return addresses, nil
 }
 
 // isExposed looks at every way that pgx would connect: sslmode=prefer, libpq's default, has one

@@ -46,18 +46,29 @@ var errClosed = errors.New("the NATS target is closed")
 // stream will take the subject; one that feeds the subscriber itself would get each event once
 // more, which its duplicate window then ends.
 func New(target mesh.Target, subscriber string, js jetstream.Publisher) (*Target, error) {
-	subject, ok := strings.CutPrefix(target.URL, Scheme+":")
-	if !ok {
-		return nil, fmt.Errorf(`target of subscriber %s: the url %q is not of the form "nats:subject"`, subscriber, target.URL)
-	}
-	prefix, appendOwn := strings.CutSuffix(subject, ".>")
-	if err := checkSubject(prefix); err != nil {
+	subject, appendOwn, err := parseSubject(target)
+	if err != nil {
 		return nil, fmt.Errorf("target of subscriber %s: %w", subscriber, err)
 	}
 	return &Target{
-		subject: prefix, appendOwn: appendOwn, subscriber: subscriber, js: js,
+		subject: subject, appendOwn: appendOwn, subscriber: subscriber, js: js,
 		timeout: cmp.Or(time.Duration(target.Timeout), defaultTimeout),
 	}, nil
+}
+
+// Check finds what New would refuse. Its error is a *mesh.FieldError.
+func Check(target mesh.Target) error {
+	_, _, err := parseSubject(target)
+	return mesh.Within("url", err)
+}
+
+func parseSubject(target mesh.Target) (subject string, appendOwn bool, err error) {
+	scheme, subject, _ := strings.Cut(target.URL, ":")
+	if !strings.EqualFold(scheme, Scheme) {
+		return "", false, fmt.Errorf(`%s is not of the form "nats:subject"`, target.Display())
+	}
+	subject, appendOwn = strings.CutSuffix(subject, ".>")
+	return subject, appendOwn, checkSubject(subject)
 }
 
 // reserved are the first tokens of subjects that genmesh and nats-server use themselves. So is

@@ -110,10 +110,12 @@ func TestNewRefusesSubjectsThatAreNotItsOwn(t *testing.T) {
 	} {
 		_, err := republish.New(mesh.Target{URL: url}, "crm", nil)
 		assert.ErrorContains(t, err, "subscriber crm", url)
+		assert.ErrorContains(t, republish.Check(mesh.Target{URL: url}), "url: ", url)
 	}
-	for _, url := range []string{"nats:a", "nats:a.b-c_d", "nats:deadline.x", "nats:a.>", "nats:a.dead"} {
+	for _, url := range []string{"nats:a", "NATS:a", "nats:a.b-c_d", "nats:deadline.x", "nats:a.>", "nats:a.dead"} {
 		_, err := republish.New(mesh.Target{URL: url}, "crm", nil)
 		assert.NoError(t, err, url)
+		assert.NoError(t, republish.Check(mesh.Target{URL: url}), url)
 	}
 }
 

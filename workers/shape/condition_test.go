@@ -298,3 +298,96 @@ func TestOnlyAConditionThatAsksForTheBodyNeedsOne(t *testing.T) {
 	assert.NotContains(t, explained.Err.Error(), "no JSON", "the body is not quoted")
 	assert.Equal(t, shape.StepWhen, explained.Decided)
 }
+
+// TestOnlyWhatLeavesAConditionOpenIsToldAsMissing is about the reasons that "genmesh try" shows for an unknown condition.
+func TestOnlyWhatLeavesAConditionOpenIsToldAsMissing(t *testing.T) {
+	for _, c := range []struct {
+		when, answer string
+		unknown      []string
+	}{
+		{`(data.missing ?? "a") == "a"`, yes, nil},
+		{`(data.missing ?? "a") == "b"`, no, nil},
+		{`(data.missing ?? data.other ?? "a") == "a"`, yes, nil},
+		{`(data.nothing ?? data.missing ?? "a") == "a"`, yes, nil},
+		{`(data.text ?? data.missing) == "call"`, yes, nil},
+		{`(data.missing ?? data.other) == "a"`, unknown, []string{"data.missing is missing", "data.other is missing"}},
+		{`(data.missing ?? "a") == data.other`, unknown, []string{"data.other is missing"}},
+		{`data.other == (data.missing ?? "a")`, unknown, []string{"data.other is missing"}},
+		{`data.missing ?? false`, no, nil},
+		{`(data.missing == 1) ?? true`, yes, nil},
+		{`(data?.missing?.deeper ?? "a") == "a"`, yes, nil},
+		{`data?.missing?.deeper == 1`, unknown, []string{"data?.missing is missing"}},
+		{`data?.object?.b?.c == 7`, yes, nil},
+		{`has(data?.missing?.deeper)`, no, nil},
+		{`has(data.missing) or data.a == 1`, yes, nil},
+		{`not has(data.missing) or data.missing == 1`, yes, nil},
+		{`data.missing == 2 or data.a == 1`, yes, nil},
+		{`data.missing == 2 and data.a == 2`, no, nil},
+		{`data.missing == 2 or data.a == 2`, unknown, []string{"data.missing is missing"}},
+		{`data.a in [data.missing, 1]`, yes, nil},
+		{`data.a in [data.missing, 2]`, unknown, []string{"data.missing is missing"}},
+		{`data.missing in ["x"]`, unknown, []string{"data.missing is missing"}},
+		{`"missing" in data`, no, nil},
+		{`(data.missing ?? "x") in ["x"]`, yes, nil},
+		{`data.missing ? true : true`, unknown, []string{"data.missing is missing"}},
+		{`has(data.missing) ? data.missing == 1 : data.a == 1`, yes, nil},
+		{`data.yes ? data.a == 1 : data.missing`, yes, nil},
+		{`data.yes ? data.missing == 1 : true`, unknown, []string{"data.missing is missing"}},
+		{`(data.missing ?? false) ? false : true`, yes, nil},
+		{`let x = data.missing; has(x) or data.a == 1`, yes, nil},
+		{`let x = data.missing ?? 1; x == 1`, yes, nil},
+		{`let x = data.missing; x == 1`, unknown, []string{"data.missing is missing"}},
+		{`any(data.parts, .seconds == 10)`, yes, nil},
+		{`any(data.parts, .seconds == 5)`, yes, nil},
+		{`any(data.parts, .seconds == 4)`, unknown, []string{".seconds is missing"}},
+		{`count(data.parts, .seconds > 1) == 2`, yes, []string{".seconds is missing"}}, // it passes one by, which may be a surprise
+	} {
+		x := explain(t, mesh.Subscriber{When: c.when}, call)
+		require.NoError(t, x.Err, c.when)
+		assert.Equal(t, c.answer, x.Answer, c.when)
+		assert.Equal(t, len(c.unknown), len(x.Unknown), "%s: %q", c.when, x.Unknown)
+		for i := range min(len(c.unknown), len(x.Unknown)) {
+			assert.Contains(t, x.Unknown[i], c.unknown[i], c.when)
+		}
+	}
+}
+
+// TestNoErrorOfAConditionShowsAValueOfTheBody: nor do the reasons of an explanation, which name the condition's parts and the kinds.
+func TestNoErrorOfAConditionShowsAValueOfTheBody(t *testing.T) {
+	for when, says := range map[string]string{
+		`data.ani`:                              "the condition comes to a text, which is neither true nor false",
+		`data.list`:                             "the condition comes to a list",
+		`data.ani + data.name`:                  "the condition comes to a text",
+		`data.object ?? true`:                   "the condition comes to an object",
+		`find(data.list, # == data.name) ?? ""`: "the condition comes to a text",
+		`data.list + 1 == 2`:                    "+ has no answer for a list and a number",
+		`data.ani > 3`:                          "data.ani > 3 has no answer for a text and a number",
+		`data.ani[data.name] == 1`:              "is missing",
+		`data.object[data.ani] == 1`:            "is missing",
+		`data.name matches "x" and date(data.date) > event.occurred`: "",
+		`date(data.date) > date("2026-01-01")`:                       "",
+		`duration(data.ani) > duration("1s")`:                        "",
+		`data.nine in data.ani`:                                      "has no answer for a number and a text",
+		`data.object == data.object`:                                 "has no answer for an object and an object",
+		`len(data.nine) > 1`:                                         "len has no answer for a number",
+		`data.vast / data.zero > 1`:                                  "/ has no answer",
+	} {
+		x := explain(t, mesh.Subscriber{When: when}, personal)
+		assert.NotEqual(t, yes, x.Answer, when)
+		told := strings.Join(x.Unknown, "\n")
+		if x.Err != nil {
+			told += x.Err.Error()
+		}
+		assert.Contains(t, told, says, when)
+		assert.NotContains(t, told, "CANARY", when)
+		assert.NotContains(t, told, "9191", when)
+	}
+	for _, body := range []string{`{"data":"CANARY`, `{"data":"CANARY"} CANARY`, `{"CANARY":CANARY}`, `{"CANARY":1,}`, "CANARY", `["CANARY":1]`} {
+		for _, s := range []mesh.Subscriber{{When: `data == "x"`}, {Redact: []mesh.Redaction{{Path: "data"}}}, {Transform: "."}} {
+			_, delivered, err := newShape(t, s).Apply(t.Context(), mesh.Event{Body: []byte(body)})
+			assert.False(t, delivered)
+			assert.ErrorContains(t, err, "the body is not JSON", body)
+			assert.NotContains(t, err.Error(), "CANARY")
+		}
+	}
+}

@@ -30,9 +30,15 @@
 // In any, all, none and one an element whose answer is unknown leaves the whole unknown, unless the others settle it. filter, count, find,
 // map and sum pass such elements by.
 //
+// # Errors
+//
+// The errors of Check and New are about streams.json and show it. Those of Apply go to logs and dead letters, and show no value of the body:
+// of a program's error its operation and the types are left, and of error(…) a text that is written out in the program. Explain has the rest.
+//
 // # Bounds
 //
 // An expression has at most 4 KiB and a program 8 KiB. A condition has a budget of steps, in which everything that grows with the
-// body is paid for. A program has a budget of instructions, of memory and of time; its regular expressions are written in it as texts, and it
-// can reach neither the environment nor files nor other events. The result has at most 1 MiB.
+// body is paid for. A program has a budget of instructions, of memory and of time: 250 ms, which no built-in outlasts by much, a search with a
+// regular expression included. Its regular expressions are written in it as texts, and it can reach neither the environment nor files nor other
+// events. The result has at most 1 MiB.
 package shape

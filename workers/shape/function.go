@@ -90,13 +90,17 @@ func (c *compiler) call(n ast.Node, name string, arguments []ast.Node) part {
 		size += parts[i].size
 	}
 	c.literal(name, arguments)
-	return part{kind: f.kind, size: size, of: func(e *evaluation) value {
+	of := func(e *evaluation) value {
 		values := make([]value, len(parts))
 		for i, p := range parts {
 			values[i] = p.of(e)
 		}
 		return f.call(e, values)
-	}}
+	}
+	if name == "has" { // the one that has an answer for what is missing
+		of = decided(of)
+	}
+	return part{kind: f.kind, size: size, of: of}
 }
 
 // literal finds mistakes in dates and durations that are written out.
@@ -128,13 +132,17 @@ func (c *compiler) predicate(n ast.Node, name string, arguments []ast.Node) part
 	if len(arguments) == 2 {
 		question = c.question(arguments[1], p.isAsked)
 	}
-	return part{kind: p.kind, size: of.size + question.size + 1, of: func(e *evaluation) value {
+	ask := func(e *evaluation) value {
 		v := of.of(e)
 		if v.kind != list {
 			return e.unfit(name+"(…)", v)
 		}
 		return p.ask(e, v, question)
-	}}
+	}
+	if p.kind == boolean { // others pass by the elements that have no answer, which is worth telling
+		ask = decided(ask)
+	}
+	return part{kind: p.kind, size: of.size + question.size + 1, of: ask}
 }
 
 func (c *compiler) question(n ast.Node, isAsked bool) part {

@@ -1,12 +1,8 @@
 package shape
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"math/big"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,92 +14,15 @@ import (
 // it to a function of ours that weighs it, and each built-in that is worse than that has its arguments looked at first. Built-ins that are
 // not in the table below can't be called, so that a newer gojq brings nothing unguarded.
 
-const (
-	// maxWeight bounds each value that a program makes, counted as if it were written out: bytes of texts, and valueWeight for each value.
-	maxWeight   = 4 << 20
-	valueWeight = 16
-	// maxMemory bounds all values that one run makes, in about bytes.
-	maxMemory = 64 << 20
-	// maxDepth bounds how deep values are nested.
-	maxDepth = 512
-	// maxProduct bounds the work of built-ins that compare everything with everything.
-	maxProduct = 4 << 20
-	// maxPlace bounds the index of a list that a program may write to, and maxPathLength the steps of a path.
-	maxPlace      = 1 << 16
-	maxPathLength = 64
-	// maxSubjectBytes bounds the text that a regular expression, or the reading of a number, goes over.
-	maxSubjectBytes = 8 << 10
-	// maxPartedBytes bounds the text that is cut into its characters or parts.
-	maxPartedBytes = 256 << 10
-	maxNumberWidth = 8 << 10 // bits
-)
-
-// care is what has to be done about a built-in function.
-type care int
-
-const (
-	harmless   care = iota // its result is no larger than what goes in
-	weighed                // its result is weighed
-	searched               // its first argument is a regular expression; the input is short; its result is weighed
-	scanned                // the input is short; its result is weighed
-	parted                 // the input is not too long to be cut into its characters; its result is weighed
-	pathed                 // its first argument is a path
-	indexed                // its first argument is an index
-	multiplied             // its work is that of the input times the argument
-	joined                 // the argument stands between all elements of the input
-	transposed
-)
-
-func names(c care, list string) map[string]care {
-	named := map[string]care{}
-	for name := range strings.FieldsSeq(list) {
-		named[name] = c
-	}
-	return named
-}
-
-// careOf are the functions that a program may call.
-var careOf = merged(
-	names(harmless, `empty error not length utf8bytelength has in type startswith endswith select recurse first last isempty all any limit skip
-		until while repeat range min max min_by max_by arrays objects iterables booleans numbers finites normals strings nulls values scalars
-		floor round ceil trunc sqrt cbrt pow exp exp2 exp10 log log2 log10 fabs abs significand logb fmin fmax fmod ldexp infinite nan isinfinite
-		isfinite isnan isnormal now mktime gmtime localtime todate fromdate fromdateiso8601 todateiso8601 IN bsearch path toboolean`),
-	names(weighed, `keys add tostring tojson fromjson reverse ltrimstr rtrimstr trimstr ltrim rtrim trim implode ascii_downcase ascii_upcase
-		flatten sort sort_by group_by unique unique_by del delpaths to_entries from_entries with_entries map map_values walk paths pick combinations
-		INDEX strftime strflocaltime strptime`),
-	names(searched, `test match capture scan splits sub gsub`),
-	names(scanned, `tonumber`),
-	names(parted, `explode split`),
-	names(pathed, `getpath setpath`),
-	names(indexed, `nth`),
-	names(multiplied, `contains inside indices index rindex`),
-	names(joined, `join`),
-	names(transposed, `transpose`),
-)
-
-func merged(tables ...map[string]care) map[string]care {
-	all := map[string]care{}
-	for _, table := range tables {
-		maps.Copy(all, table)
-	}
-	return all
-}
-
-// refused are functions that exist in jq, with the reason why not here.
-var refused = map[string]string{
-	"env": "a program can't read the environment", "$ENV": "a program can't read the environment",
-	"input": "there is one event and no other input", "inputs": "there is one event and no other input",
-	"debug": "there is nobody to read it", "stderr": "there is nobody to read it",
-	"halt": "end with empty, or with error(…)", "halt_error": "end with empty, or with error(…)",
-	"input_filename": "events have no file name", "modulemeta": "there are no modules",
-	"get_search_list": "there are no modules", "builtins": "it is not available",
-}
-
 // guard rewrites a program.
 type guard struct {
 	source   string
 	mistakes Mistakes
-	own      map[string]bool // the functions that the program defines, as name/arity
+	patterns patterns
+	needsOwn bool // it calls a function of definitions
+	// own are the program's own functions and parameters in scope, as name/arity. What is in here is no built-in, whatever it is called;
+	// outside of its scope the same name is the built-in again, and guarded.
+	own []string
 }
 
 func (g *guard) wrong(problem, hint, near string) {
@@ -121,40 +40,59 @@ func (g *guard) program(q *gojq.Query) {
 		g.wrong("there are no modules: a program stands by itself", "write the functions into it", "")
 		return
 	}
-	g.own = map[string]bool{}
 	g.query(q)
+	if g.needsOwn {
+		q.FuncDefs = ownFunctions() // its own are in parentheses by now
+	}
 }
 
 func arity(name string, n int) string { return fmt.Sprintf("%s/%d", name, n) }
 
-// define notes a function of the program's own, or a parameter, which is called like one.
+// define brings a function of the program's own into scope, or a parameter, which is called like one.
 func (g *guard) define(name string, parameters int) {
 	plain := strings.TrimPrefix(name, "$")
-	if _, known := careOf[plain]; known || strings.HasPrefix(plain, "_") || refused[plain] != "" {
-		g.wrong(fmt.Sprintf("%s has the name of something that exists already", name), "choose another name", name)
+	if strings.HasPrefix(plain, "_") {
+		g.wrong(fmt.Sprintf("%s has a name that is not the program's: it begins with \"_\"", name), "choose another name", name)
 	}
-	g.own[arity(plain, parameters)] = true
-	g.own[arity(name, parameters)] = true
+	g.own = append(g.own, arity(plain, parameters))
 }
 
 func (g *guard) query(q *gojq.Query) {
 	if q == nil {
 		return
 	}
+	outer := len(g.own)
 	for _, f := range q.FuncDefs {
-		g.define(f.Name, len(f.Args))
-		for _, parameter := range f.Args {
-			g.define(parameter, 0)
-		}
-		g.query(f.Body)
+		g.definition(f)
 	}
-	g.patterns(q.Patterns)
+	g.destructuring(q.Patterns)
 	g.query(q.Left)
 	g.query(q.Right)
 	g.term(q.Term)
 	if q.Right != nil {
 		g.operator(q)
 	}
+	if g.own = g.own[:outer]; len(q.FuncDefs) > 0 {
+		enclose(q)
+	}
+}
+
+// definition takes a function, which knows itself and its parameters, and stays in scope.
+func (g *guard) definition(f *gojq.FuncDef) {
+	g.define(f.Name, len(f.Args))
+	outer := len(g.own)
+	for _, parameter := range f.Args {
+		g.define(parameter, 0)
+	}
+	g.query(f.Body)
+	g.own = g.own[:outer]
+}
+
+// enclose puts a query with its functions into parentheses. Without them the library goes on to know the functions behind the query's end,
+// such as in [def f: 1; f] | f, and behind an argument that the guard moves.
+func enclose(q *gojq.Query) {
+	inner := *q
+	*q = gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeQuery, Query: &inner}}
 }
 
 // operator guards l op r. An update l op= r is written out first: r as $x | l |= (. op $x), which is what it means.
@@ -234,10 +172,10 @@ func (g *guard) term(t *gojq.Term) {
 		g.query(t.Try.Body)
 		g.query(t.Try.Catch)
 	case gojq.TermTypeReduce:
-		g.patterns(t.Reduce.Patterns)
+		g.destructuring(t.Reduce.Patterns)
 		g.queries(t.Reduce.Query, t.Reduce.Start, t.Reduce.Update)
 	case gojq.TermTypeForeach:
-		g.patterns(t.Foreach.Patterns)
+		g.destructuring(t.Foreach.Patterns)
 		g.queries(t.Foreach.Query, t.Foreach.Start, t.Foreach.Update, t.Foreach.Extract)
 	case gojq.TermTypeLabel:
 		g.query(t.Label.Body)
@@ -313,16 +251,16 @@ func isPlain(q *gojq.Query) bool {
 	return q.Term != nil && q.Term.Type == gojq.TermTypeNumber && len(q.Term.Number) < 5 && len(q.Term.SuffixList) == 0
 }
 
-func (g *guard) patterns(patterns []*gojq.Pattern) {
+func (g *guard) destructuring(patterns []*gojq.Pattern) {
 	for _, p := range patterns {
 		g.variable(p.Name)
-		g.patterns(p.Array)
+		g.destructuring(p.Array)
 		for _, member := range p.Object {
 			g.variable(member.Key)
 			g.text(member.KeyString)
 			g.query(member.KeyQuery)
 			if member.Val != nil {
-				g.patterns([]*gojq.Pattern{member.Val})
+				g.destructuring([]*gojq.Pattern{member.Val})
 			}
 		}
 	}
@@ -341,7 +279,7 @@ func (g *guard) function(t *gojq.Term) {
 		g.variable(f.Name)
 		return
 	}
-	if g.own[arity(f.Name, len(f.Args))] {
+	if slices.Contains(g.own, arity(f.Name, len(f.Args))) {
 		g.queries(f.Args...)
 		return
 	}
@@ -354,10 +292,21 @@ func (g *guard) function(t *gojq.Term) {
 		return
 	}
 	g.queries(f.Args...)
-	if c == searched {
+	switch {
+	case c == searched:
 		g.expressions(f)
+	case f.Name == "error" && len(f.Args) == 1:
+		g.spoken(f)
 	}
+	g.replace(f)
 	g.careful(t, c)
+}
+
+// spoken makes error("text") tell that its text is the program's own, which may be shown, and no value of an event.
+func (g *guard) spoken(f *gojq.Func) {
+	if _, ok := literalText(f.Args[0]); ok {
+		f.Name = "_spoken"
+	}
 }
 
 func (g *guard) unknown(f *gojq.Func) {
@@ -368,8 +317,9 @@ func (g *guard) unknown(f *gojq.Func) {
 	g.wrong(fmt.Sprintf("there is no function %s", arity(f.Name, len(f.Args))), suggest(f.Name, slices.Sorted(maps.Keys(careOf))), f.Name)
 }
 
-// expressions sees to it that regular expressions and their flags are written out: others would be compiled again and again, and never be forgotten.
+// expressions sees to it that regular expressions and their flags are written out, and compiles them.
 func (g *guard) expressions(f *gojq.Func) {
+	var texts []string // the expression and its flags
 	for i, argument := range f.Args {
 		if i == 1 && (f.Name == "sub" || f.Name == "gsub") {
 			continue // the replacement
@@ -377,16 +327,15 @@ func (g *guard) expressions(f *gojq.Func) {
 		literal, ok := literalText(argument)
 		if !ok {
 			g.wrong(fmt.Sprintf("the regular expression or the flags of %s have to be written out as a text", f.Name), `write such as test("^[+]49")`, f.Name)
-			continue
+			return
 		}
-		if i > 0 {
-			continue
-		}
-		if _, err := regexp.Compile(literal); err != nil {
-			g.wrong("a regular expression is wrong: "+bounded(err.Error()), "the syntax is RE2, without look-around and back references", f.Name)
-		} else if patternSize(literal) > maxPatternSize {
-			g.wrong("a regular expression is too large", "repeat less often than such as {1000}", f.Name)
-		}
+		texts = append(texts, literal)
+	}
+	if len(texts) == 0 {
+		return // the compiler finds that there is no such function
+	}
+	if problem, hint := g.patterns.mistake(texts[0], strings.Join(texts[1:], "")); problem != "" {
+		g.wrong(problem, hint, f.Name)
 	}
 }
 
@@ -445,187 +394,4 @@ func (g *guard) prepare(q *gojq.Query, f *gojq.Func, before string) {
 	f.Args = []*gojq.Query{call("$__argument")}
 	looked := &gojq.Query{Left: call(before, call("$__argument")), Op: gojq.OpPipe, Right: &gojq.Query{Term: q.Term}}
 	*q = gojq.Query{Left: argument, Op: gojq.OpPipe, Patterns: []*gojq.Pattern{{Name: "$__argument"}}, Right: looked}
-}
-
-func guardOptions() []gojq.CompilerOption {
-	return []gojq.CompilerOption{
-		gojq.WithVariables([]string{variableEvent, variableRun}),
-		gojq.WithFunction("_weigh", 1, 1, weighValue),
-		gojq.WithFunction("_factors", 2, 2, factors),
-		gojq.WithFunction("_difference", 2, 2, difference),
-		gojq.WithFunction("_quotient", 2, 2, quotient),
-		gojq.WithFunction("_parts", 0, 0, checkParts),
-		gojq.WithFunction("_place", 0, 0, checkPlace),
-		gojq.WithFunction("_path", 0, 0, checkPath),
-		gojq.WithFunction("_subject", 0, 0, checkSubject),
-		gojq.WithFunction("_product", 1, 1, checkProduct),
-		gojq.WithFunction("_joinable", 1, 1, checkJoin),
-		gojq.WithFunction("_rectangle", 0, 0, checkRectangle),
-	}
-}
-
-// weighValue ends the run if a value is too large, or all together are; else the value goes on as it is.
-func weighValue(v any, arguments []any) any {
-	m, ok := arguments[0].(*meter)
-	if !ok {
-		return errMemory
-	}
-	w := weight(v, min(maxWeight, m.memory))
-	if m.memory -= w; w > maxWeight || m.memory < 0 {
-		m.exceeded = errMemory
-		return errMemory
-	}
-	return v
-}
-
-// weight is what v weighs written out, or more than limit if that, or its depth, is too much.
-func weight(v any, limit int) int {
-	s := scale{left: limit}
-	s.put(v, 0)
-	return limit - s.left
-}
-
-type scale struct{ left int }
-
-func (s *scale) put(v any, depth int) {
-	if depth > maxDepth {
-		s.left = -1
-	}
-	if s.left -= valueWeight; s.left < 0 {
-		return
-	}
-	switch v := v.(type) {
-	case string:
-		s.left -= len(v)
-	case json.Number:
-		s.left -= len(v)
-	case *big.Int:
-		if s.left -= v.BitLen() / 3; v.BitLen() > maxNumberWidth {
-			s.left = -1
-		}
-	case []any:
-		for _, element := range v {
-			if s.put(element, depth+1); s.left < 0 {
-				return
-			}
-		}
-	case map[string]any:
-		for name, member := range v {
-			s.left -= len(name)
-			if s.put(member, depth+1); s.left < 0 {
-				return
-			}
-		}
-	}
-}
-
-var (
-	errProduct = errors.New("a built-in would compare too much with too much")
-	errPlace   = fmt.Errorf("an index is above %d", maxPlace)
-	errPath    = fmt.Errorf("a path has more than %d steps or an index above %d", maxPathLength, maxPlace)
-	errParts   = fmt.Errorf("a text of more than %d bytes is too long to be taken apart", maxPartedBytes)
-	errSubject = fmt.Errorf("a text of more than %d bytes is too long for this", maxSubjectBytes)
-)
-
-// factors is the operands of a product as a pair, unless they would make something huge.
-func factors(_ any, operands []any) any {
-	for i, v := range operands {
-		s, isText := v.(string)
-		if n, isNumber := gojq.ToFloat64(operands[1-i]); isText && isNumber && n*float64(len(s)) > maxWeight {
-			return errMemory
-		}
-		if w := weight(v, maxWeight); w > maxWeight {
-			return errMemory
-		}
-	}
-	return []any{operands[0], operands[1]}
-}
-
-// difference is the operands as a pair, unless they are lists that are too long to be compared element by element.
-func difference(_ any, operands []any) any {
-	a, aIsList := operands[0].([]any)
-	b, bIsList := operands[1].([]any)
-	if aIsList && bIsList && tooMuch(a, b) {
-		return errProduct
-	}
-	return []any{operands[0], operands[1]}
-}
-
-// tooMuch reports whether comparing each part of a with each of b is too much.
-func tooMuch(a, b any) bool {
-	return weight(a, maxWeight)/valueWeight*(weight(b, maxWeight)/valueWeight) > maxProduct
-}
-
-// quotient is the operands as a pair. A text divided by a text is cut into pieces.
-func quotient(_ any, operands []any) any {
-	if err, wrong := checkParts(operands[0], nil).(error); wrong {
-		return err
-	}
-	return []any{operands[0], operands[1]}
-}
-
-func checkPlace(v any, _ []any) any {
-	if n, ok := gojq.ToFloat64(v); ok && n > maxPlace {
-		return errPlace
-	}
-	return v
-}
-
-func checkPath(v any, _ []any) any {
-	path, ok := v.([]any)
-	if !ok {
-		return v // the built-in says what is wrong
-	}
-	if len(path) > maxPathLength {
-		return errPath
-	}
-	for _, step := range path {
-		if n, ok := gojq.ToFloat64(step); ok && n > maxPlace {
-			return errPath
-		}
-	}
-	return v
-}
-
-func checkSubject(v any, _ []any) any {
-	if s, ok := v.(string); ok && len(s) > maxSubjectBytes {
-		return errSubject
-	}
-	return v
-}
-
-func checkParts(v any, _ []any) any {
-	if s, ok := v.(string); ok && len(s) > maxPartedBytes {
-		return errParts
-	}
-	return v
-}
-
-func checkProduct(v any, arguments []any) any {
-	if tooMuch(v, arguments[0]) {
-		return errProduct
-	}
-	return v
-}
-
-func checkJoin(v any, arguments []any) any {
-	elements, isList := v.([]any)
-	if separator, ok := arguments[0].(string); ok && isList && len(elements)*len(separator) > maxWeight {
-		return errMemory
-	}
-	return v
-}
-
-func checkRectangle(v any, _ []any) any {
-	rows, _ := v.([]any)
-	longest := 0
-	for _, row := range rows {
-		if row, ok := row.([]any); ok {
-			longest = max(longest, len(row))
-		}
-	}
-	if longest*len(rows) > maxWeight/valueWeight {
-		return errMemory
-	}
-	return v
 }

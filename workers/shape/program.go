@@ -19,13 +19,15 @@ const (
 
 	// maxInstructions bounds a run whatever the machine is busy with. A program that builds an object of ten fields takes some two hundred.
 	maxInstructions = 500_000
-	// maxRunTime bounds what the instructions do, such as sorting. It is looked at between instructions.
+	// maxRunTime bounds what the instructions do, such as sorting. It is looked at between instructions, and within a search.
 	maxRunTime = 250 * time.Millisecond
 )
 
 // program is a compiled Transform.
 type program struct {
 	code *gojq.Code
+	// limit is maxRunTime.
+	limit time.Duration
 }
 
 // The variables that a program has. The second is ours: the program can't name it.
@@ -49,16 +51,16 @@ func compileProgram(source string) (*program, Mistakes) {
 	if err != nil {
 		return nil, Mistakes{unparsedProgram(source, err)}
 	}
-	g := guard{source: source}
+	g := guard{source: source, patterns: patterns{}}
 	g.program(query)
 	if len(g.mistakes) > 0 {
 		return nil, g.mistakes
 	}
-	code, err := gojq.Compile(query, guardOptions()...)
+	code, err := gojq.Compile(query, g.options()...)
 	if err != nil {
 		return wrong(bounded(err.Error()), "")
 	}
-	return &program{code}, nil
+	return &program{code, maxRunTime}, nil
 }
 
 func unparsedProgram(source string, err error) Mistake {
@@ -70,17 +72,18 @@ func unparsedProgram(source string, err error) Mistake {
 	return m
 }
 
-// run is the program's one result; false if it has none, which passes the event by.
-func (p *program) run(parent context.Context, input any, event map[string]any) (body []byte, goesOn bool, err error) {
+// run is the program's one result; false if it has none, which passes the event by. Its error shows no value of the event; x, if not nil, is
+// told the whole of it.
+func (p *program) run(parent context.Context, input any, event map[string]any, x *Explanation) (body []byte, goesOn bool, err error) {
 	if err := parent.Err(); err != nil {
 		return nil, false, err
 	}
-	timed, cancel := context.WithTimeout(parent, maxRunTime)
+	timed, cancel := context.WithTimeout(parent, p.limit)
 	defer cancel()
-	metered := &meter{Context: timed, instructions: maxInstructions, memory: maxMemory}
+	metered := &meter{Context: timed, limit: p.limit, instructions: maxInstructions, memory: maxMemory}
 	results := p.code.RunWithContext(metered, input, event, metered)
 	first, any := results.Next()
-	if err := metered.failure(parent, first); err != nil || !any {
+	if err := metered.failure(parent, first, x); err != nil || !any {
 		return nil, false, err
 	}
 	body, err = encode(first)
@@ -88,7 +91,7 @@ func (p *program) run(parent context.Context, input any, event map[string]any) (
 		return nil, false, err
 	}
 	second, more := results.Next()
-	if err := metered.failure(parent, second); err != nil {
+	if err := metered.failure(parent, second, x); err != nil {
 		return nil, false, err
 	}
 	if more {
@@ -103,10 +106,13 @@ func encode(v any) ([]byte, error) {
 		return nil, errResult
 	}
 	body, err := gojq.Marshal(v)
-	if err == nil && len(body) > maxResultBytes {
-		err = errResult
+	if err != nil {
+		return nil, errors.New("the result can't be written as JSON") // what the library says of it may show it
 	}
-	return body, err
+	if len(body) > maxResultBytes {
+		return nil, errResult
+	}
+	return body, nil
 }
 
 var errResult = fmt.Errorf("the result has more than %d bytes, or is nested deeper than %d levels", maxResultBytes, maxDepth)
@@ -114,6 +120,7 @@ var errResult = fmt.Errorf("the result has more than %d bytes, or is nested deep
 // meter ends a program: gojq looks at its context before each instruction. It belongs to one run, in one goroutine.
 type meter struct {
 	context.Context
+	limit        time.Duration // which the context has
 	instructions int
 	memory       int
 	exceeded     error
@@ -121,7 +128,6 @@ type meter struct {
 
 var (
 	errInstructions = fmt.Errorf("the program takes more than %d instructions for this event", maxInstructions)
-	errMemory       = errors.New("the program makes values that are too large")
 	ended           = closedChannel()
 )
 
@@ -150,8 +156,8 @@ func (m *meter) Err() error {
 	return m.Context.Err()
 }
 
-// failure is the error that a result is, in a form that can be shown.
-func (m *meter) failure(parent context.Context, result any) error {
+// failure is the error that a result is, without any value of the event. x, if not nil, is told the whole of it.
+func (m *meter) failure(parent context.Context, result any, x *Explanation) error {
 	err, failed := result.(error)
 	switch {
 	case m.exceeded != nil: // whatever the program made of it
@@ -159,11 +165,15 @@ func (m *meter) failure(parent context.Context, result any) error {
 	case parent.Err() != nil:
 		return parent.Err()
 	case m.Context.Err() != nil:
-		return fmt.Errorf("the program took too long: %w is %s", ErrTimeLimit, maxRunTime)
+		return fmt.Errorf("the program took too long: %w is %s", ErrTimeLimit, m.limit)
 	case !failed:
 		return nil
 	}
-	return errors.New(bounded(err.Error()))
+	shown := bounded(withoutValues(err))
+	if whole := bounded(err.Error()); x != nil && whole != shown {
+		x.Whole = whole
+	}
+	return errors.New(shown)
 }
 
 // bounded is a message on one line and of bounded length.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -250,6 +251,29 @@ func (d *document) canonical(out []byte, i int) []byte {
 	default:
 		return append(out, d.raw(i)...)
 	}
+}
+
+// hides reports whether a hidden value is the time at. A source may search the body for the event's time, and so take it from a value that
+// a subscriber must not see.
+func (d *document) hides(marks []mark, at time.Time) bool {
+	if marks == nil || at.IsZero() {
+		return false
+	}
+	var visit func(i int, hidden bool) bool
+	visit = func(i int, hidden bool) bool {
+		hidden = hidden || marks[i] != keep
+		if hidden && d.nodes[i].kind == kindString {
+			t, err := time.Parse(time.RFC3339Nano, unquote(d.raw(i)))
+			return err == nil && t.Equal(at)
+		}
+		for child := range d.children(i) {
+			if visit(child, hidden) {
+				return true
+			}
+		}
+		return false
+	}
+	return visit(0, false)
 }
 
 // list are the hidden values by path, and how many they are. What lies inside a hidden value is not listed.

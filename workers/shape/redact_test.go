@@ -3,6 +3,7 @@ package shape_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -94,4 +95,15 @@ func TestAWrongRedactionIsRefused(t *testing.T) {
 	}
 	assert.ErrorContains(t, shape.Check(mesh.Subscriber{Redact: make([]mesh.Redaction, 65)}), "at most 64")
 	assert.ErrorContains(t, shape.Check(mesh.Subscriber{RedactKey: "${KEY}"}), "no value is to be hashed")
+}
+
+// A source without a place for the time takes the newest one that it finds, which may be one that a subscriber must not see.
+func TestATimeThatIsHiddenDoesNotTravelBesideTheBody(t *testing.T) {
+	birth := time.Date(1999, 12, 31, 10, 0, 0, 123000000, time.UTC)
+	body := []byte(`{"data":{"people":[{"birth":"1999-12-31T11:00:00.123+01:00"}],"ended":"1998-01-01T00:00:00Z"}}`)
+	for path, want := range map[string]time.Time{"data.people.*.birth": {}, "data.people": {}, "data.ended": birth, "data.other": birth} {
+		got, _, err := newShape(t, mesh.Subscriber{Redact: []mesh.Redaction{{Path: path}}}).Apply(t.Context(), mesh.Event{Body: body, Occurred: birth})
+		require.NoError(t, err)
+		assert.Equal(t, want, got.Occurred, path)
+	}
 }

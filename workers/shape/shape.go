@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,8 @@ func compile(s mesh.Subscriber) (*Shape, Mistakes) {
 }
 
 // Apply makes of e what the subscriber gets: a copy with another body, or e itself. It reports false if the event is to be passed by. An error
-// means that it must not be handed on, and that no retry helps, unless it is ErrTimeLimit or the end of ctx. It shows no value that is redacted.
+// means that it must not be handed on, and that no retry helps, unless it is ErrTimeLimit or the end of ctx. It shows no value of the body, for
+// it goes to logs and dead letters; Explain tells more.
 func (s *Shape) Apply(ctx context.Context, e mesh.Event) (mesh.Event, bool, error) {
 	if s == nil {
 		return e, true, nil
@@ -117,6 +119,9 @@ type Explanation struct {
 	Event mesh.Event
 	// Err is why it is an error.
 	Err error
+	// Whole is what Err leaves out: the error as the program or a built-in of it wrote it, with values of the body as they are after
+	// redaction; "" if that is no more. It is for the terminal of somebody who has the body, and never for a log or a dead letter.
+	Whole string
 }
 
 // RedactedValue is where a value was, and what stands there now.
@@ -200,13 +205,16 @@ func (r *run) hide(x *Explanation) error {
 	}
 	r.hidden = d.match(r.redact)
 	r.event.Body = d.write(r.hidden, r.key)
+	if d.hides(r.hidden, r.event.Occurred) {
+		r.event.Occurred = time.Time{} // it would travel in the envelope
+	}
 	if x != nil {
 		x.Redacted, x.Hidden = d.list(r.hidden)
 	}
 	return nil
 }
 
-func (r *run) transformed(*Explanation) (bool, error) {
+func (r *run) transformed(x *Explanation) (bool, error) {
 	if r.transform == nil {
 		return true, nil
 	}
@@ -218,7 +226,7 @@ func (r *run) transformed(*Explanation) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	body, goesOn, err := r.transform.run(r.ctx, input, envelope(r.event))
+	body, goesOn, err := r.transform.run(r.ctx, input, envelope(r.event), x)
 	if err != nil || !goesOn {
 		return false, err
 	}
@@ -278,17 +286,26 @@ type Mistake struct {
 func (m Mistake) Error() string {
 	var b strings.Builder
 	b.WriteString(m.Field)
-	switch {
-	case m.Line > 1:
-		fmt.Fprintf(&b, " (line %d, column %d)", m.Line, m.Column)
-	case m.Line == 1:
-		fmt.Fprintf(&b, " (column %d)", m.Column)
+	if where := m.place(); where != "" {
+		b.WriteString(" (" + where + ")")
 	}
 	b.WriteString(": " + m.Problem)
 	if m.Hint != "" {
 		b.WriteString("; " + m.Hint)
 	}
 	return b.String()
+}
+
+// place is "" if it is the text as a whole.
+func (m Mistake) place() string {
+	switch m.Line {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("column %d", m.Column)
+	default:
+		return fmt.Sprintf("line %d, column %d", m.Line, m.Column)
+	}
 }
 
 // Mistakes are all that is wrong in what a subscriber says, field by field.
@@ -302,30 +319,57 @@ func (m Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Unwrap are the mistakes in the terms of streams.json, each a *mesh.FieldError. Where in its text a field is wrong stands in
+// the Problem, for a text of several lines is one line in JSON.
+func (m Mistakes) Unwrap() []error {
+	errs := make([]error, len(m))
+	for i, mistake := range m {
+		problem := mistake.Problem
+		if where := mistake.place(); where != "" {
+			problem = where + ": " + problem
+		}
+		errs[i] = &mesh.FieldError{Field: mistake.Field, Problem: problem, Hint: mistake.Hint}
+	}
+	return errs
+}
+
 // place is the line and column of a byte offset of a text.
 func place(text string, offset int) (line, column int) {
 	before := text[:min(max(offset, 0), len(text))]
 	return strings.Count(before, "\n") + 1, len(before) - strings.LastIndexByte(before, '\n')
 }
 
-// suggest is a hint at the name that was most likely meant, or at all of them.
+// maxNamed is how many known names a hint holds at most if none of them is near, maxNear if some are.
+const (
+	maxNamed = 12
+	maxNear  = 3
+)
+
+// suggest is a hint at the name that was most likely meant, at those that are near, or at all of them if they are few.
 func suggest(wrong string, known []string) string {
 	for _, name := range known {
-		if strings.EqualFold(name, wrong) || len(wrong) > 2 && oneOff(wrong, name) {
+		if strings.EqualFold(name, wrong) || len(wrong) > 2 && mesh.EditDistance(wrong, name) <= 1 {
 			return fmt.Sprintf("did you mean %q?", name)
 		}
 	}
-	return "known are " + strings.Join(known, ", ")
+	if len(known) <= maxNamed {
+		return "known are " + strings.Join(known, ", ")
+	}
+	if near := nearest(wrong, known); len(near) > 0 {
+		return "the nearest are " + strings.Join(near, ", ")
+	}
+	return `see "when" and "transform" in docs/delivery.md`
 }
 
-// oneOff reports whether one letter more, less or other, or two that changed places, make the one name of the other.
-func oneOff(a, b string) bool {
-	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
-		a, b = a[1:], b[1:]
+// nearest are the known names that a third of the wrong one's letters makes of it, the nearest first.
+func nearest(wrong string, known []string) []string {
+	distances := map[string]int{}
+	var near []string
+	for _, name := range known {
+		if distances[name] = mesh.EditDistance(wrong, name); distances[name] <= (len(wrong)+2)/3 {
+			near = append(near, name)
+		}
 	}
-	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
-		a, b = a[:len(a)-1], b[:len(b)-1]
-	}
-	swapped := len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
-	return len(a) <= 1 && len(b) <= 1 || swapped
+	slices.SortStableFunc(near, func(a, b string) int { return distances[a] - distances[b] })
+	return near[:min(len(near), maxNear)]
 }

@@ -22,6 +22,12 @@ func lookup(name string) (string, bool) {
 
 func newShape(t testing.TB, s mesh.Subscriber) *shape.Shape {
 	t.Helper()
+	return newTimedShape(t, s).Unhurried()
+}
+
+// newTimedShape is a Shape as a worker has it, with the time limit.
+func newTimedShape(t testing.TB, s mesh.Subscriber) *shape.Shape {
+	t.Helper()
 	made, err := shape.New(s, lookup)
 	require.NoError(t, err)
 	return made
