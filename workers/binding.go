@@ -110,13 +110,16 @@ func (b *binding) leave(begins time.Duration) {
 	})
 }
 
-// fence drops everything at once: what is in hand may be another process' by now. It reports false
-// if that was done already.
-func (b *binding) fence() bool {
-	first := !b.isFenced()
+// fence drops everything at once, if anything is in hand yet: it may be another process' by now. why is logged.
+func (b *binding) fence(why string) {
+	if b.fencing.Err() == nil {
+		b.log.WithField("reason", why).Warn("the consumer may be another process' by now and is let go")
+	}
 	b.fenced(errFenced)
-	return first
 }
+
+// wasSilent is why most consumers are let go of so.
+const wasSilent = "no sign of life was taken for too long: NATS is slow or out of reach, or this process stood still"
 
 func (b *binding) isFenced() bool { return context.Cause(b.fencing) == errFenced }
 

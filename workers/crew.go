@@ -304,11 +304,9 @@ func (c *Crew) review(u *unit) {
 	owner := c.claims[u.key()].owner
 	switch {
 	case owner == "" && u.binding.leaving.Err() == nil:
-		c.log.WithField("consumer", u.durable).Warn("our claim is gone from the state bucket, which somebody deleted or purged; the consumer may be another process' by now and is let go")
-		u.binding.fence()
+		u.binding.fence("our claim is gone from the state bucket, which somebody deleted or purged")
 	case owner != "" && owner != c.id:
-		c.log.WithFields(logrus.Fields{"consumer": u.durable, "process": owner}).Warn("another process took the consumer over")
-		u.binding.fence()
+		u.binding.fence("process " + owner + " took it over")
 	case time.Now().Before(u.kept):
 	case c.preferred(u) != c.id:
 		u.binding.leave(handoverGrace)

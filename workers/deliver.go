@@ -111,7 +111,7 @@ func (r *Runner) try(d *delivery, event *mesh.Event) ending {
 		if isCut {
 			r.turnstile.breaker.gaveUp(probes)
 			if errors.Is(err, errLeaseLost) {
-				d.b.fence() // what is behind it must not overtake
+				d.b.fence(wasSilent) // what is behind it must not overtake
 			}
 			return givenBack(0)
 		}
@@ -201,7 +201,7 @@ func (r *Runner) turn(d *delivery) (probes, ok bool) {
 	if ok && !d.b.mayAct() { // this process may have been frozen while it waited
 		r.turnstile.leave(d.b.history != nil)
 		r.turnstile.breaker.gaveUp(probes)
-		d.b.fence()
+		d.b.fence(wasSilent)
 		return false, false
 	}
 	return probes, ok

@@ -86,7 +86,11 @@ func (c *Crew) lives(id string) bool {
 	switch {
 	case id == c.id:
 		return true
-	case m == nil || m.Leaves:
+	case m == nil:
+		// The watch tells what the bucket held when it began, but for what is written anew right then: that comes behind
+		// "this is all". Who lives is heard of within the lease.
+		return time.Since(c.watched) < c.Lease
+	case m.Leaves:
 		return false
 	case m.Hosts && c.Hosts:
 		return false // one process at a time hosts the server, and that is this one
@@ -247,8 +251,8 @@ func (c *Crew) fenceIfSilent() {
 		return
 	}
 	for _, u := range c.units {
-		if u.binding != nil && !u.served.Shared && u.binding.fence() {
-			c.log.WithField("consumer", u.durable).Warn("no sign of life was taken for too long, because NATS is slow or out of reach or this process stood still; the consumer may be another process' by now and is let go")
+		if u.binding != nil && !u.served.Shared {
+			u.binding.fence(wasSilent)
 		}
 	}
 }

@@ -45,3 +45,21 @@ func TestPartitionsOfADeadWorkerAreServedSoonWithTheDefaultLease(t *testing.T) {
 	require.Eventually(t, func() bool { return survives.distinct() == before+interactions }, 20*time.Second, 20*time.Millisecond,
 		"the survivor serves all partitions")
 }
+
+// A process begins while another gives a sign of life, and so hears of that one's claim before it hears that it lives. It takes
+// nothing from it; but nobody waits for long for one of which nothing is ever heard.
+func TestOwnerThatWasNotHeardOfYetKeepsItsConsumersForALease(t *testing.T) {
+	t.Parallel() // it waits most of its time
+	m := newMill(t, quick)
+	m.lease = shortLease
+	state, err := mesh.OpenState(t.Context(), m.js)
+	require.NoError(t, err)
+	_, err = state.KeyValue().PutString(t.Context(), "claim.INTERACTIONS.crm", `{"owner": "one that is not heard of"}`)
+	require.NoError(t, err)
+	m.publish("987", 0)
+	d := newDiary()
+	began := time.Now()
+	m.hire(func(_ context.Context, e mesh.Event) error { d.write(e); return nil })
+	require.Eventually(t, func() bool { return d.count() == 1 }, 15*time.Second, 5*time.Millisecond)
+	require.GreaterOrEqual(t, time.Since(began), shortLease)
+}
