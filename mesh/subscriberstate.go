@@ -388,10 +388,32 @@ func endPause(ctx context.Context, js jetstream.JetStream, stream, name string) 
 	if err != nil || !consumer.CachedInfo().Paused {
 		return 0, err
 	}
+	return pauseBriefly(ctx, js, consumer)
+}
+
+// WakeConsumer makes the server look for what a consumer has to deliver, by a pause that runs out in a moment, during which
+// it delivers nothing. One that is paused is left alone. It waits for a run of apply, which may be about to pause it.
+func WakeConsumer(ctx context.Context, js jetstream.JetStream, stream, name string) error {
+	ctx, release, err := lockApply(ctx, js)
+	if err != nil {
+		return err
+	}
+	defer release()
+	consumer, err := js.PushConsumer(ctx, stream, name)
+	if err != nil || consumer.CachedInfo().Paused {
+		return err
+	}
+	_, err = pauseBriefly(ctx, js, consumer)
+	return err
+}
+
+// pauseBriefly pauses a consumer until in a moment, by the server's clock, and tells in which.
+func pauseBriefly(ctx context.Context, js jetstream.JetStream, consumer jetstream.PushConsumer) (time.Duration, error) {
 	info := consumer.CachedInfo()
 	margin := resumeMargin
 	for range resumeTries {
 		until := info.TimeStamp.Add(margin)
+		var err error
 		if info, err = pauseUntil(ctx, js, consumer, until); err != nil {
 			return 0, err
 		}

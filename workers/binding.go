@@ -212,6 +212,7 @@ func (b *binding) watch(consumer jetstream.PushConsumer, subscription jetstream.
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	unbound := 0
+	var silence stall
 	for {
 		select {
 		case <-b.leaving.Done():
@@ -243,10 +244,23 @@ func (b *binding) watch(consumer jetstream.PushConsumer, subscription jetstream.
 			return fmt.Errorf("%w: the server does not know of it", errRebind)
 		}
 		b.noteLag(info)
+		if silence.look(info, time.Now()) {
+			b.wake(info)
+		}
 		if b.isDone(info) {
 			b.log.WithField("events", b.history.Events).Info("the replay has come to its end")
 			return b.endReplay()
 		}
+	}
+}
+
+// wake makes the server look for what it has to deliver.
+func (b *binding) wake(info *jetstream.ConsumerInfo) {
+	b.log.WithField("waiting", info.NumPending).Warn("the server delivers nothing of what waits, as after a pause that was ended by hand; it is told to look again")
+	ctx, cancel := context.WithTimeout(b.leaving, apiTimeout)
+	defer cancel()
+	if err := mesh.WakeConsumer(ctx, b.r.JetStream, b.stream, b.durable); err != nil {
+		b.log.WithError(err).Debug("the server could not be told to look again")
 	}
 }
 

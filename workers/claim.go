@@ -107,12 +107,9 @@ func (c *Crew) freeSince(u *unit, owner string) time.Time {
 	return u.free
 }
 
-// claim makes a consumer this process' own and serves it, unless another was faster.
-func (c *Crew) claim(ctx context.Context, u *unit) {
-	c.mu.Lock()
-	handed := c.handed(u)
-	c.mu.Unlock()
-	taken, err := c.setOwner(ctx, u.key(), c.id, handed)
+// claim makes a consumer this process' own and serves it, unless its claim is no more the one that was seen.
+func (c *Crew) claim(ctx context.Context, u *unit, seen uint64, handed handover) {
+	taken, err := c.setOwner(ctx, u.key(), seen, claimState{c.id, handed})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u.claiming = false
@@ -132,30 +129,33 @@ func (c *Crew) claim(ctx context.Context, u *unit) {
 	}
 }
 
-// release lets others claim a consumer.
+// release lets others claim a consumer, unless another has already.
 func (c *Crew) release(u *unit, handed handover) {
 	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 	defer cancel()
-	if _, err := c.setOwner(ctx, u.key(), "", handed); err != nil {
+	c.mu.Lock()
+	known := c.claims[u.key()]
+	c.mu.Unlock()
+	if known.owner != c.id {
+		return
+	}
+	if _, err := c.setOwner(ctx, u.key(), known.revision, claimState{Handover: handed}); err != nil {
 		c.log.WithError(err).WithField("consumer", u.durable).Debug("the consumer could not be released; its claim ends with the lease")
 	}
 }
 
-// setOwner changes a claim if nobody else has since we looked.
-func (c *Crew) setOwner(ctx context.Context, key, owner string, handed handover) (bool, error) {
-	raw, err := json.Marshal(claimState{owner, handed})
+// setOwner changes a claim, if it still has the revision that was looked at: what was heard of it since must not count as looked at.
+func (c *Crew) setOwner(ctx context.Context, key string, seen uint64, now claimState) (bool, error) {
+	raw, err := json.Marshal(now)
 	if err != nil {
 		return false, err
 	}
 	c.mu.Lock()
-	kv, known := c.kv, c.claims[key]
+	kv := c.kv
 	c.mu.Unlock()
-	if owner == "" && known.owner != c.id {
-		return false, nil // it is another's by now
-	}
 	ctx, cancel := context.WithTimeout(ctx, c.Lease/2)
 	defer cancel()
-	revision, err := overwrite(ctx, kv, claimKeys+key, raw, known.revision)
+	revision, err := overwrite(ctx, kv, claimKeys+key, raw, seen)
 	if mesh.IsConflict(err) {
 		return false, c.rereadClaim(ctx, kv, key)
 	}
@@ -165,7 +165,7 @@ func (c *Crew) setOwner(ctx context.Context, key, owner string, handed handover)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.claims[key].revision < revision {
-		c.claims[key] = holding{owner, revision, handed}
+		c.claims[key] = holding{now.Owner, revision, now.Handover}
 	}
 	return true, nil
 }

@@ -277,7 +277,8 @@ func (c *Crew) settle(ctx context.Context) {
 			c.serve(r, u, handover{})
 		case c.isOurs(u):
 			u.claiming = true
-			c.serving.Go(func() { c.claim(ctx, u) })
+			seen, handed := c.claims[u.key()].revision, c.handed(u)
+			c.serving.Go(func() { c.claim(ctx, u, seen, handed) })
 		}
 	}
 	c.divide()

@@ -57,6 +57,8 @@ func TestWhoLives(t *testing.T) {
 	crew := crewWith(map[string]*member{})
 	assert.True(t, crew.lives(crew.id))
 	assert.False(t, crew.lives("nobody"))
+	crew.watched = now
+	assert.True(t, crew.lives("one that could not be heard of yet"))
 }
 
 func TestPartitionsGoAroundTheProcessesAndFewMoveWhenOneComes(t *testing.T) {
@@ -158,4 +160,28 @@ func TestWhoWasSilentForTooLongHasLetGoBeforeItActsAgain(t *testing.T) {
 	assert.True(t, own.binding.isFenced())
 	assert.False(t, own.binding.mayAct())
 	assert.False(t, shared.binding.isFenced(), "it is nobody's alone")
+}
+
+// Two processes see that nobody has a consumer. Before the second one writes its claim, it hears of the first one's.
+func TestClaimThatWasHeardOfSinceIsNotOverwritten(t *testing.T) {
+	server := meshtest.Start(t)
+	js := server.JetStream()
+	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: mesh.StateBucket})
+	require.NoError(t, err)
+	first, second := NewCrew(CrewOptions{JetStream: js, Logger: quiet()}), NewCrew(CrewOptions{JetStream: js, Logger: quiet()})
+	for _, c := range []*Crew{first, second} {
+		c.kv = kv
+	}
+	const key = "INTERACTIONS.crm"
+	seen := second.claims[key].revision
+	taken, err := first.setOwner(t.Context(), key, first.claims[key].revision, claimState{Owner: first.id})
+	require.NoError(t, err)
+	require.True(t, taken)
+	entry, err := kv.Get(t.Context(), claimKeys+key)
+	require.NoError(t, err)
+	second.note(entry)
+	taken, err = second.setOwner(t.Context(), key, seen, claimState{Owner: second.id})
+	require.NoError(t, err)
+	assert.False(t, taken)
+	assert.Equal(t, first.id, second.claims[key].owner)
 }

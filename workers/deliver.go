@@ -321,6 +321,7 @@ func (r *Runner) letter(d *delivery, reason mesh.DeadReason, cause error) mesh.D
 // refuseUnreadable buries a message that is no event.
 func (r *Runner) refuseUnreadable(d *delivery, cause error) {
 	r.bury(d, mesh.DeadUnreadable, cause)
+	d.b.deliveries.Done()
 }
 
 func (r *Runner) explain(d *delivery, err error) *logrus.Entry {

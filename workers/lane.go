@@ -153,15 +153,15 @@ func (r *Runner) runLane(l *lane) {
 		follows := d.b.givenBack[l.key] // one that its consumer delivered before it
 		r.mu.Unlock()
 
-		if follows {
+		switch {
+		case follows:
 			r.giveBack(d, 0)
-			continue
-		}
-		if r.deliver(d) {
+		case r.deliver(d):
 			r.noteGivenBack(d.b, l.key)
-		} else {
+		default:
 			r.awaitReceipt(d)
 		}
+		d.b.deliveries.Done()
 	}
 }
 
@@ -210,14 +210,12 @@ func (r *Runner) letGo(d *delivery, isFinished bool) jetstream.Msg {
 func (r *Runner) acknowledge(d *delivery) {
 	r.tell(d, r.letGo(d, true).Ack)
 	r.tidy(d)
-	d.b.deliveries.Done()
 }
 
 func (r *Runner) terminate(d *delivery, reason mesh.DeadReason) {
 	msg := r.letGo(d, true)
 	r.tell(d, func() error { return msg.TermWithReason("genmesh: dead letter, " + string(reason)) })
 	r.tidy(d)
-	d.b.deliveries.Done()
 }
 
 // tidy deletes a replay that came to its end, so that replays don't fill the dead-letter stream.
@@ -249,7 +247,6 @@ func (r *Runner) giveBack(d *delivery, delay time.Duration) {
 	if !d.b.isFenced() {
 		r.settled(msg.NakWithDelay(max(delay, minNakDelay)))
 	}
-	d.b.deliveries.Done()
 }
 
 const minNakDelay = 100 * time.Millisecond

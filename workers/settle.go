@@ -21,8 +21,8 @@ import (
 
 const (
 	gatherInterval = 25 * time.Millisecond
-	// gatherPatience lets what is on its way to us arrive before it is asked for: each time that it is delivered
-	// counts towards max_deliver.
+	// gatherPatience lets what is on its way to us arrive before it is asked for, and asked for again after four times that, and so on:
+	// each time that it is delivered counts towards max_deliver.
 	gatherPatience = 250 * time.Millisecond
 	// maxRecalled bounds how many sequences are asked for; with more, their ack_wait brings them back.
 	maxRecalled = 20_000
@@ -92,7 +92,7 @@ func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream
 		case info.Paused:
 			began, recallAfter = time.Now(), gatherPatience // what was out comes when the pause ends
 		case time.Since(began) > recallAfter:
-			recallAfter = forever
+			recallAfter *= 4 // what is sent again may be lost, too
 			b.recall(info)
 		}
 		switch {
@@ -179,5 +179,6 @@ func (r *Runner) dropGathered(b *binding) {
 	r.mu.Unlock()
 	for _, d := range waiting {
 		r.giveBack(d, 0)
+		b.deliveries.Done()
 	}
 }
