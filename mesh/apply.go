@@ -37,15 +37,15 @@ func (e *DestructiveError) Error() string {
 const applyTries = 5
 
 // Apply plans, applies the plan and returns it. While another process applies as well it does both again, a few times; the plan that
-// it returns has the steps of all those times. For allowDestroy and the error see Plan.Apply, for waits Plan.Waits.
-func (t *Topology) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bool, waits func(subscriber string, events int)) (Plan, error) {
+// it returns has the steps of all those times. For allowDestroy and the error see Plan.Apply.
+func (t *Topology) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bool, draining Draining) (Plan, error) {
 	var before []Step
 	for tries := 1; ; tries++ {
 		plan, err := t.Plan(ctx, js)
 		if err != nil {
 			return Plan{Steps: before}, err
 		}
-		plan.Waits = waits
+		plan.Draining = draining
 		err = plan.Apply(ctx, js, allowDestroy)
 		// What an earlier plan had and this one has not was made since.
 		before = slices.DeleteFunc(before, func(s Step) bool {
@@ -64,7 +64,7 @@ func (t *Topology) Apply(ctx context.Context, js jetstream.JetStream, allowDestr
 // once: they take turns, and a step that another has made already is done. A plan that was made in the middle of another's run may fail with
 // ErrPlanAgain.
 func (p Plan) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bool) error {
-	a := applier{js: js, waits: p.Waits}
+	a := applier{js: js, draining: p.Draining}
 	var refused []Step
 	for _, s := range p.Steps {
 		switch {
@@ -87,9 +87,9 @@ func (p Plan) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bo
 }
 
 type applier struct {
-	js    jetstream.JetStream
-	steps []Step
-	waits func(subscriber string, events int) // may be nil
+	js       jetstream.JetStream
+	steps    []Step
+	draining Draining
 }
 
 // run makes the steps while no other process applies.

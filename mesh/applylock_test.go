@@ -101,7 +101,7 @@ func TestFirstAppliesOfDifferentStreamsPlanAgain(t *testing.T) {
 		var group sync.WaitGroup
 		for _, topology := range []*mesh.Topology{edited(t), edited(t, `"max_age": "168h"`, `"max_age": "169h"`)} {
 			group.Go(func() {
-				_, err := topology.Apply(t.Context(), js, false, nil)
+				_, err := topology.Apply(t.Context(), js, false, mesh.Draining{})
 				var refused *mesh.DestructiveError
 				if !errors.As(err, &refused) { // to shorten what the other has made
 					assert.NoError(t, err)
@@ -150,7 +150,7 @@ func TestApplyTellsTheStepsOfAllItsPlans(t *testing.T) {
 		_, err = js.CreatePushConsumer(t.Context(), "INTERACTIONS", consumer.CachedInfo().Config)
 		assert.NoError(t, err)
 	}()
-	plan, err := edited(t, `"max_age": "168h"`, `"max_age": "169h"`, `"name": "crm",`, `"name": "crm", "partitions": 2,`).Apply(t.Context(), js, false, nil)
+	plan, err := edited(t, `"max_age": "168h"`, `"max_age": "169h"`, `"name": "crm",`, `"name": "crm", "partitions": 2,`).Apply(t.Context(), js, false, mesh.Draining{})
 	require.NoError(t, err)
 	<-done
 	var told []string

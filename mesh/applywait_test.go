@@ -30,7 +30,7 @@ func TestApplyTellsWhatItWaitsFor(t *testing.T) {
 	require.Contains(t, steps(plan), "switch consumer INTERACTIONS/crm")
 	began := time.Now()
 	var told []string
-	plan.Waits = func(subscriber string, events int) {
+	plan.Draining.Waits = func(subscriber string, events int) {
 		told = append(told, fmt.Sprintf("%s waits for %d", subscriber, events))
 		assert.GreaterOrEqual(t, time.Since(began), 2*time.Second, "nobody wonders before")
 		for _, m := range under {
@@ -46,7 +46,7 @@ func TestApplyDoesNotSayThatItWaitsForNothing(t *testing.T) {
 	js := meshtest.Start(t).JetStream()
 	apply(t, edited(t, `"name": "crm",`, `"name": "crm", "partitions": 64,`), js)
 	plan := planned(t, edited(t), js)
-	plan.Waits = func(subscriber string, events int) { t.Errorf("%s waits for %d events", subscriber, events) }
+	plan.Draining.Waits = func(subscriber string, events int) { t.Errorf("%s waits for %d events", subscriber, events) }
 	require.NoError(t, plan.Apply(t.Context(), js, false))
 }
 

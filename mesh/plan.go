@@ -16,9 +16,17 @@ type Plan struct {
 	Steps []Step `json:"steps"`
 	// Notes say what streams.json asks for in vain: no step can bring it about.
 	Notes []string `json:"notes,omitempty"`
-	// Waits is called by Apply, once for each subscriber whose events under way it waits for longer than tellWaitAfter. How
-	// many there are still is as the server counts them. nil tells nobody.
-	Waits func(subscriber string, events int) `json:"-"`
+	// Draining is how Apply waits for events under way.
+	Draining Draining `json:"-"`
+}
+
+// Draining is how Apply waits for a subscriber's events under way before it changes its consumers.
+type Draining struct {
+	// Patience bounds the wait for all of a subscriber; what it ends is an *UndrainedError. Default 15 s.
+	Patience time.Duration
+	// Waits is called once for each subscriber that is waited for for longer than tellWaitAfter. How
+	// many events there are still is as the server counts them. nil tells nobody.
+	Waits func(subscriber string, events int)
 }
 
 // Step is one thing that Apply does.

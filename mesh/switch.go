@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,7 +178,6 @@ func (a *applier) layoutIsFree(ctx context.Context, stream string, config jetstr
 var errImpatient = errors.New("the events under way did not come to their end in time")
 
 const (
-	// drainPatience bounds how long a drain waits for events under way, in one run of apply.
 	drainPatience = 15 * time.Second
 	drainInterval = 50 * time.Millisecond
 	// tellWaitAfter is from when on a drain takes long enough for somebody to wonder.
@@ -191,7 +191,7 @@ const (
 
 // drainAll drains consumers and tells up to where each has delivered, and until when an operator paused them.
 func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos []*jetstream.ConsumerInfo, note Skip) (Skip, *time.Time, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, drainPatience, errImpatient)
+	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(a.draining.Patience, drainPatience), errImpatient)
 	defer cancel()
 	left := map[string]int{}
 	for _, info := range infos {
@@ -229,7 +229,7 @@ func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos
 
 // tellWait tells once that a drain takes long, as soon as it does. left is how many events each of the consumers had under way.
 func (a *applier) tellWait(subscriber string, left map[string]int) func(consumer string, events int) {
-	began, told := time.Now(), a.waits == nil
+	began, told := time.Now(), a.draining.Waits == nil
 	return func(consumer string, events int) {
 		left[consumer] = events
 		if told || events == 0 || time.Since(began) < tellWaitAfter {
@@ -240,7 +240,7 @@ func (a *applier) tellWait(subscriber string, left map[string]int) func(consumer
 		for _, n := range left {
 			all += n
 		}
-		a.waits(subscriber, all)
+		a.draining.Waits(subscriber, all)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -56,7 +57,9 @@ type app struct {
 	watchers  *watchers
 	ingress   *ingress.Server
 	bridges   *bridges
-	// unfinished is true while a subscriber's consumers wait to be drained before they are switched.
+	// inForce is the streams.json that counts; unfinished is true while a subscriber's consumers wait to be drained before they
+	// are switched to what it says.
+	inForce    *mesh.Topology
 	unfinished bool
 }
 
@@ -86,9 +89,10 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 			return nil, err
 		}
 	}
-	if err := a.apply(ctx, topology); err != nil {
+	if err := a.apply(ctx, topology, startPatience); err != nil {
 		return nil, err
 	}
+	a.inForce = topology
 	var components []component
 	if a.Workers != nil {
 		components = a.addWorkers(topology, components)
@@ -236,15 +240,19 @@ func (a *app) connect(ctx context.Context) error {
 	return err
 }
 
-// apply makes the server what t says, as far as this process may and nothing is lost by it.
-func (a *app) apply(ctx context.Context, t *mesh.Topology) error {
+// startPatience is how long the start waits for a subscriber's events under way, which may be this process' own to deliver. The
+// rest has time until it runs; who sends events waits for the start.
+const startPatience = time.Second
+
+// apply makes the server what t says, as far as this process may and nothing is lost by it. patience is that of mesh.Draining.
+func (a *app) apply(ctx context.Context, t *mesh.Topology, patience time.Duration) error {
 	if !a.Apply {
 		return nil
 	}
-	plan, err := t.Apply(ctx, a.js, false, func(subscriber string, events int) {
+	plan, err := t.Apply(ctx, a.js, false, mesh.Draining{Patience: patience, Waits: func(subscriber string, events int) {
 		a.Logger.WithField("subscriber", subscriber).WithField("events", events).
 			Info("its consumers change: waiting for its events under way")
-	})
+	}})
 	for _, note := range plan.Notes {
 		a.Logger.Warn(note)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,4 +150,51 @@ func TestAReloadRefusesWhatValidateRefuses(t *testing.T) {
 		assert.Contains(t, d.log.String(), "the new streams.json is refused; the old one stays in force")
 		assert.Equal(t, "old", d.call().Get("X-Old-Id"))
 	}
+}
+
+// A process ends with an event whose target is away, and somebody changes the layout of that subscriber before the next start. Those who
+// send events don't wait for that target; the change is made once it answers.
+func TestAStartDoesNotWaitForTheEventsOfALayoutThatChanges(t *testing.T) {
+	defer http.DefaultClient.CloseIdleConnections()
+	d := &desk{t: t, file: filepath.Join(t.TempDir(), "streams.json"), arrived: make(chan http.Header, 10)}
+	var answers atomic.Bool
+	refused := make(chan struct{}, 1000)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answers.Load() {
+			d.arrived <- r.Header
+			return
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		refused <- struct{}{}
+	}))
+	t.Cleanup(server.Close)
+	const backoff = `"backoff": {"base": "50ms", "max": "50ms"}, "when"`
+	streams := strings.ReplaceAll(phones("X-Old-Id", "", server.URL), `"when"`, backoff)
+	d.write(streams)
+	config := Config{
+		Streams: StreamsFile{Path: d.file}, Embedded: &Embedded{DataDir: t.TempDir()}, Apply: true,
+		Ingress: &Ingress{Addr: "127.0.0.1:0", Grace: time.Second}, Workers: &Workers{Grace: 100 * time.Millisecond},
+	}
+	d.process = startProcess(t, config)
+	d.post()
+	<-refused
+	d.stop()
+
+	d.write(strings.ReplaceAll(streams, backoff, `"partitions": 2, `+backoff))
+	began := time.Now()
+	d.process = startProcess(t, config)
+	assert.Less(t, time.Since(began), 10*time.Second)
+	assert.Contains(t, d.log.String(), "not everything of streams.json is applied yet")
+	d.post()
+	answers.Store(true)
+	for range d.calls {
+		select {
+		case <-d.arrived:
+		case <-time.After(testPatience):
+			require.FailNow(t, "an event does not arrive", d.log.String())
+		}
+	}
+	require.Eventually(t, func() bool { return strings.Contains(d.log.String(), "streams and consumers are as streams.json says") },
+		testPatience, 10*time.Millisecond, "the change is made")
+	d.call()
 }

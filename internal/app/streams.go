@@ -132,12 +132,12 @@ func (a *app) followStreams(ctx context.Context) error {
 
 // applyRest goes on with what had to wait for events under way.
 func (a *app) applyRest(ctx context.Context) {
-	if !a.unfinished || a.fleet == nil {
+	if !a.unfinished {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	if err := a.apply(ctx, a.fleet.current()); err != nil {
+	if err := a.apply(ctx, a.inForce, 0); err != nil {
 		a.Logger.WithError(err).Warn("the rest of streams.json can't be applied; trying again")
 	}
 }
@@ -173,7 +173,7 @@ func (a *app) reload(ctx context.Context) {
 func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	if err := a.apply(ctx, t); err != nil {
+	if err := a.apply(ctx, t, 0); err != nil {
 		return err
 	}
 	if err := a.hasStreams(ctx, t); err != nil {
@@ -201,6 +201,7 @@ func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 	if a.fleet != nil {
 		a.fleet.Update(t)
 	}
+	a.inForce = t
 	return nil
 }
 

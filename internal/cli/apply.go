@@ -51,13 +51,13 @@ type applied struct {
 	Notes   []string    `json:"notes,omitempty"`
 }
 
-// sayWaits says what apply waits for, as mesh.Plan.Waits does.
+// sayWaits says what apply waits for, as mesh.Draining.Waits does.
 func (p *program) sayWaits(subscriber string, events int) {
 	say(p.Err, "%s: waiting for %s under way to its target, before its consumers change", subscriber, plural(events, "event"))
 }
 
 func apply(ctx context.Context, t *mesh.Topology, js jetstream.JetStream, allowDestroy bool, waits func(string, int)) (applied, error) {
-	plan, err := t.Apply(ctx, js, allowDestroy, waits)
+	plan, err := t.Apply(ctx, js, allowDestroy, mesh.Draining{Waits: waits})
 	result := applied{Done: []mesh.Step{}, Refused: []mesh.Step{}, Notes: plan.Notes}
 	if err == nil {
 		result.Done = append(result.Done, plan.Steps...)
