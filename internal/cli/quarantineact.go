@@ -118,8 +118,12 @@ func (p *program) reportQuarantine(cmd *cobra.Command, result actResult, past st
 			say(cmd.ErrOrStderr(), "%d: %s", failed.Number, failed.Error)
 		}
 	}
-	if len(result.Failed) > 0 {
-		return fmt.Errorf("%d of %s: not %s", len(result.Failed), plural(chosen, "event"), past)
+	if len(result.Failed) == 0 {
+		return nil
 	}
-	return nil
+	next := ""
+	if result.Action == "release" {
+		next = "; genmesh quarantine show says more of one. Release again once what refuses it is mended, or discard it"
+	}
+	return fmt.Errorf("%d of %s: not %s%s", len(result.Failed), plural(chosen, "event"), past, next)
 }
