@@ -54,6 +54,7 @@ type binding struct {
 	fenced                     context.CancelCauseFunc
 	fencing                    context.Context
 	ended                      chan struct{}
+	over                       bool // it serves no more; guarded by Crew.mu
 
 	deliveries sync.WaitGroup // in hand
 	// before is what was out when the consumer was bound, before anything could be delivered here; for settle.

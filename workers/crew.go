@@ -341,7 +341,7 @@ func (c *Crew) serve(r *Runner, u *unit, handed handover) {
 
 // left notes that a consumer is no longer served here.
 func (c *Crew) left(u *unit, b *binding) {
-	if c.isLast(b) {
+	if c.endsService(b) {
 		b.r.idle()
 	}
 	switch {
@@ -372,12 +372,14 @@ func (c *Crew) left(u *unit, b *binding) {
 // replayShare is the part of its subscriber's rate that a process has that serves only replays.
 const replayShare = 0.1
 
-// isLast reports whether nothing else of the binding's subscriber is served here.
-func (c *Crew) isLast(b *binding) bool {
+// endsService notes that a binding serves no more, and reports whether nothing else of its subscriber is served here. Of several that
+// end at a time, the one that is noted last is told so.
+func (c *Crew) endsService(b *binding) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	b.over = true
 	for _, u := range c.units {
-		if u.binding != nil && u.binding != b && u.binding.r == b.r {
+		if u.binding != nil && !u.binding.over && u.binding.r == b.r {
 			return false
 		}
 	}

@@ -92,6 +92,11 @@ func (m *mill) staff() *staff {
 // serve serves the i-th subscriber and returns what ends that.
 func (s *staff) serve(i int, h workers.HandlerFunc) (stop func()) {
 	s.m.t.Helper()
+	return s.serveWith(i, h)
+}
+
+func (s *staff) serveWith(i int, h workers.Handler) (stop func()) {
+	s.m.t.Helper()
 	runner := workers.NewRunner(workers.Options{
 		JetStream: s.js, Subscriber: s.m.topology.Subscribers[i], ReplayStream: s.m.letters.Stream(), Handler: h, DeadLetters: s.m.letters,
 		Crew: s.crew, Logger: meshtest.Quiet(), Metrics: workers.NewMetrics(nil), Grace: 2 * time.Second,

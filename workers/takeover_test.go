@@ -2,7 +2,9 @@ package workers_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,4 +64,75 @@ func TestOwnerThatWasNotHeardOfYetKeepsItsConsumersForALease(t *testing.T) {
 	m.hire(func(_ context.Context, e mesh.Event) error { d.write(e); return nil })
 	require.Eventually(t, func() bool { return d.count() == 1 }, 15*time.Second, 5*time.Millisecond)
 	require.GreaterOrEqual(t, time.Since(began), shortLease)
+}
+
+// Each subscriber has a target that one process at a time can use, as a file is. A second process comes and takes some of the
+// subscribers over, live events and replays at a time: the first one lets their targets go.
+func TestProcessThatLetsASubscriberGoLetsItsTargetGo(t *testing.T) {
+	const subscribed = 20
+	m := newMill(t, subscribers(subscribed, inMemory+`"partitions": 1`))
+	locks := make([]lock, subscribed)
+	d := newDiary()
+	publish := func(n int) {
+		m.publish("987", n)
+		require.Eventually(t, func() bool { return d.count() == (n+1)*subscribed }, resumption, 5*time.Millisecond, "all get it")
+	}
+	first, second := m.staff(), m.staff()
+	for i := range locks {
+		first.serveWith(i, &locked{&locks[i], first, d})
+	}
+	publish(0)
+	for i := range locks {
+		second.serveWith(i, &locked{&locks[i], second, d})
+	}
+	moved := func() (n int) {
+		for i := range locks {
+			if locks[i].is(second) {
+				n++
+			}
+		}
+		return n
+	}
+	for n, began := 1, time.Now(); moved() < subscribed/4; n++ {
+		require.Less(t, time.Since(began), resumption, "the second one comes to serve some")
+		publish(n)
+	}
+}
+
+// lock is held by a process that uses a target.
+type lock struct {
+	mu     sync.Mutex
+	holder *staff
+}
+
+func (l *lock) is(holder *staff) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.holder == holder
+}
+
+// locked is a target that its process locks until it is idle.
+type locked struct {
+	*lock
+	by *staff
+	d  *diary
+}
+
+func (h *locked) Handle(_ context.Context, e mesh.Event) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.holder != nil && h.holder != h.by {
+		return workers.RetryAfter(10*time.Millisecond, errors.New("another process has it"))
+	}
+	h.holder = h.by
+	h.d.write(e)
+	return nil
+}
+
+func (h *locked) Idle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.holder == h.by {
+		h.holder = nil
+	}
 }
