@@ -283,7 +283,9 @@ func (t *Topology) StartReplay(ctx context.Context, js jetstream.JetStream, s Su
 	one := s
 	one.Order, one.Partitions = OrderInteraction, 1
 	one.FilterSubject, one.FilterSubjects = "", filters
-	one.ReplayPolicy = jetstream.ReplayInstantPolicy // the pace is the replay's own
+	// The pace is the replay's own. Besides, an event that waits for the server's rate counts as neither pending nor delivered, so
+	// that the end could not be told from that (nats-server 2.15.2, server/consumer.go, loopAndGatherMsgs).
+	one.ReplayPolicy, one.RateLimitBPS = jetstream.ReplayInstantPolicy, 0
 	one.DeliverPolicy, one.OptStartSeq, one.OptStartTime = jetstream.DeliverByStartSequencePolicy, h.From, nil
 	one.MaxAckPending, one.PauseUntil = min(s.MaxAckPending, replayMaxAckPending), nil
 	config := Reader{Subscriber: one, Durable: s.Name + replayInfix + h.ID, Partition: 1, replays: true}.ConsumerConfig()

@@ -291,8 +291,8 @@ func Arrivals(ctx context.Context, js jetstream.JetStream, s Subscriber) (perSec
 // PauseSubscriber keeps everything from a subscriber until p.Until, or if that is zero until ResumeSubscriber: its
 // workers stop calling its target within a moment, in every process, and the server hands nothing out to them. What
 // arrives meanwhile waits, and spends no attempt and no delivery. A subscriber that is paused is paused
-// anew. If it fails, the workers may be told and the server not: then it goes on as paused, and what
-// workers take spends deliveries at their restarts.
+// anew. The server is told once no apply is under way, which may be about to change the consumers. If it fails, the workers may be told and
+// the server not: then it goes on as paused, and what workers take spends deliveries at their restarts.
 func PauseSubscriber(ctx context.Context, js jetstream.JetStream, t *Topology, s Subscriber, p Pause) error {
 	told, err := OpenState(ctx, js)
 	if err != nil {
@@ -308,6 +308,11 @@ func PauseSubscriber(ctx context.Context, js jetstream.JetStream, t *Topology, s
 	if until.IsZero() {
 		until = time.Now().Add(century)
 	}
+	ctx, release, err := lockApply(ctx, js)
+	if err != nil {
+		return err
+	}
+	defer release()
 	return t.eachConsumer(ctx, js, s, func(stream, name string) error {
 		consumer, err := js.PushConsumer(ctx, stream, name)
 		if err != nil {
@@ -351,15 +356,21 @@ func pauseUntil(ctx context.Context, js jetstream.JetStream, consumer jetstream.
 }
 
 // ResumeSubscriber ends a pause, if there is one: also what the server was told otherwise, by pause_until or
-// by hand. The server comes first, so that what was cut off still shows as paused. It takes a moment.
+// by hand. The server comes first, so that what was cut off still shows as paused. It takes a moment, and waits for an apply that is under way:
+// that pauses consumers, too.
 func ResumeSubscriber(ctx context.Context, js jetstream.JetStream, t *Topology, s Subscriber) error {
 	told, err := OpenState(ctx, js)
 	if err != nil {
 		return err
 	}
+	locked, release, err := lockApply(ctx, js)
+	if err != nil {
+		return err
+	}
+	defer release()
 	var longest time.Duration
-	err = t.eachConsumer(ctx, js, s, func(stream, consumer string) error {
-		left, err := endPause(ctx, js, stream, consumer)
+	err = t.eachConsumer(locked, js, s, func(stream, consumer string) error {
+		left, err := endPause(locked, js, stream, consumer)
 		longest = max(longest, left)
 		return err
 	})
@@ -392,16 +403,20 @@ func endPause(ctx context.Context, js jetstream.JetStream, stream, name string) 
 }
 
 // WakeConsumer makes the server look for what a consumer has to deliver, by a pause that runs out in a moment, during which
-// it delivers nothing. One that is paused is left alone. It waits for a run of apply, which may be about to pause it.
-func WakeConsumer(ctx context.Context, js jetstream.JetStream, stream, name string) error {
+// it delivers nothing. One that is paused is left alone, and one that has delivered anything since info. It waits for a run of apply,
+// which may be about to pause it, as for others who wake or pause it.
+func WakeConsumer(ctx context.Context, js jetstream.JetStream, info *jetstream.ConsumerInfo) error {
 	ctx, release, err := lockApply(ctx, js)
 	if err != nil {
 		return err
 	}
 	defer release()
-	consumer, err := js.PushConsumer(ctx, stream, name)
-	if err != nil || consumer.CachedInfo().Paused {
+	consumer, err := js.PushConsumer(ctx, info.Stream, info.Name)
+	if err != nil {
 		return err
+	}
+	if now := consumer.CachedInfo(); now.Paused || now.Delivered.Consumer != info.Delivered.Consumer {
+		return nil
 	}
 	_, err = pauseBriefly(ctx, js, consumer)
 	return err

@@ -8,9 +8,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 )
 
 // A subscriber's layout is how its events are divided among consumers: by how many partitions, and
@@ -120,14 +122,18 @@ func (a *applier) switchConsumers(ctx context.Context, stream, subscriber string
 	if err := a.layoutIsFree(ctx, stream, s.wanted[0], s.switched); err != nil {
 		return err
 	}
-	reached, pauses, err := a.drainAll(ctx, stream, subscriber, s.switched, s.note)
+	drained, pauses, err := a.drainAll(ctx, stream, subscriber, s.switched)
 	if err != nil {
 		return err
 	}
+	reached := passedBy(s.switched, drained, s.note)
 	if err := a.remember(ctx, stream, subscriber, reached); err != nil {
 		return err
 	}
-	for _, info := range s.switched {
+	for i, info := range s.switched {
+		if err := a.staysDrained(ctx, stream, info, drained[i]); err != nil {
+			return err
+		}
 		if err := a.deleteConsumer(ctx, stream, info.Name); err != nil {
 			return err
 		}
@@ -190,7 +196,7 @@ const (
 )
 
 // drainAll drains consumers and tells up to where each has delivered, and until when an operator paused them.
-func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos []*jetstream.ConsumerInfo, note Skip) (Skip, *time.Time, error) {
+func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos []*jetstream.ConsumerInfo) (reached []uint64, pauses *time.Time, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(a.draining.Patience, drainPatience), errImpatient)
 	defer cancel()
 	left := map[string]int{}
@@ -202,35 +208,70 @@ func (a *applier) drainAll(ctx context.Context, stream, subscriber string, infos
 		left[info.Name] = now.NumAckPending
 	}
 	tell := a.tellWait(subscriber, left)
-	var reached []uint64
-	var before []Skip // of the consumers themselves
-	var pauses *time.Time
-	for _, info := range infos {
-		d := drain{js: a.js, stream: stream, name: info.Name, created: info.Created, subscriber: subscriber, waits: tell}
+	reached = make([]uint64, len(infos))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, info := range infos {
+		d := drain{js: a.js, stream: stream, name: info.Name, created: info.Created, subscriber: subscriber, waits: tell, limbo: a.limbo(info)}
 		now, err := d.info(ctx)
 		if err != nil {
-			return nil, nil, fmt.Errorf("drain consumer %s: %w", info.Name, err)
+			group.Go(func() error { return fmt.Errorf("drain consumer %s: %w", info.Name, err) })
+			break
 		}
 		// A shorter one is that of a drain that was cut short, or as good as over.
 		if until := now.Config.PauseUntil; now.Paused && until != nil && until.After(time.Now().Add(drainPause)) {
 			d.paused, pauses = true, until
 		}
-		at, err := d.run(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		reached = append(reached, at)
+		group.Go(func() (err error) {
+			reached[i], err = d.run(ctx)
+			return err
+		})
+	}
+	return reached, pauses, group.Wait()
+}
+
+// passedBy is what the consumers that come after some that were drained pass by: what those delivered, passed by themselves, and
+// what is noted of a switch that was cut short.
+func passedBy(infos []*jetstream.ConsumerInfo, drained []uint64, note Skip) Skip {
+	before := []Skip{note}
+	for _, info := range infos {
 		if served, ok := ServedBy(info.Config); ok {
 			before = append(before, served.Skip)
 		}
 	}
-	return Skip{passed(infos, reached)}.and(append(before, note)...), pauses, nil
+	return Skip{passed(infos, drained)}.and(before...)
+}
+
+// staysDrained fails with ErrPlanAgain if a consumer was let go on since it was drained, as by somebody who ended a pause that he
+// did not know of: what it has delivered since would be delivered again.
+func (a *applier) staysDrained(ctx context.Context, stream string, info *jetstream.ConsumerInfo, drained uint64) error {
+	d := drain{js: a.js, stream: stream, name: info.Name, created: info.Created}
+	now, err := d.info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at consumer %s: %w", info.Name, err)
+	}
+	if !now.Paused || now.NumAckPending > 0 || now.Delivered.Stream != drained {
+		return fmt.Errorf("consumer %s was resumed while it was drained: %w", info.Name, ErrPlanAgain)
+	}
+	return nil
+}
+
+// limbo is how long an event may wait for the rate of a consumer, when it counts as neither pending nor delivered, and no pause keeps it back
+// any more (nats-server 2.15.2, server/consumer.go, loopAndGatherMsgs).
+func (a *applier) limbo(info *jetstream.ConsumerInfo) time.Duration {
+	if info.Config.RateLimit == 0 {
+		return 0
+	}
+	seconds := float64(a.js.Conn().MaxPayload()) * 8 / float64(info.Config.RateLimit)
+	return min(time.Duration(seconds*float64(time.Second)), drainPatience/2)
 }
 
 // tellWait tells once that a drain takes long, as soon as it does. left is how many events each of the consumers had under way.
 func (a *applier) tellWait(subscriber string, left map[string]int) func(consumer string, events int) {
 	began, told := time.Now(), a.draining.Waits == nil
+	var mu sync.Mutex
 	return func(consumer string, events int) {
+		mu.Lock()
+		defer mu.Unlock()
 		left[consumer] = events
 		if told || events == 0 || time.Since(began) < tellWaitAfter {
 			return
@@ -285,8 +326,10 @@ type drain struct {
 	js                       jetstream.JetStream
 	stream, name, subscriber string
 	created                  time.Time
-	paused                   bool // by an operator
-	ours                     bool // paused by us
+	limbo                    time.Duration // how long the server may keep an event that it does not tell of
+	paused                   bool          // by an operator
+	ours                     bool          // paused by us
+	until                    time.Time     // the end of our pause
 	waits                    func(consumer string, events int)
 	since                    time.Time
 }
@@ -326,14 +369,15 @@ func (d *drain) step(ctx context.Context, info *jetstream.ConsumerInfo) (bool, e
 	case d.paused && info.NumAckPending > 0:
 		return false, &UndrainedError{Subscriber: d.subscriber, Events: info.NumAckPending, Paused: true}
 	case d.paused || d.ours:
-		if info.NumAckPending == 0 && info.Paused { // in a cluster the answer comes before the pause
+		if info.NumAckPending == 0 && info.Paused && time.Since(d.since) >= d.limbo { // in a cluster the answer comes before the pause
 			return true, nil
 		}
-		if time.Since(d.since) > drainTry {
+		if time.Since(d.since) > drainTry+d.limbo {
 			d.resume(ctx)
 		}
 	case info.NumAckPending <= 1 && time.Since(d.since) > drainTry/2:
-		if _, err := d.js.PauseConsumer(ctx, d.stream, d.name, time.Now().Add(drainPause)); err != nil {
+		d.until = time.Now().Add(drainPause)
+		if _, err := d.js.PauseConsumer(ctx, d.stream, d.name, d.until); err != nil {
 			return false, err
 		}
 		d.ours, d.since = true, time.Now()
@@ -341,13 +385,21 @@ func (d *drain) step(ctx context.Context, info *jetstream.ConsumerInfo) (bool, e
 	return false, nil
 }
 
-// resume lets what is in hand come again.
+// resume lets what is in hand come again, unless somebody else has paused the consumer since.
 func (d *drain) resume(ctx context.Context) {
 	if !d.ours {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainTry)
 	defer cancel()
+	info, err := d.info(ctx)
+	if err != nil {
+		return
+	}
+	if until := info.Config.PauseUntil; until != nil && until.After(d.until) {
+		d.ours, d.paused = false, true
+		return
+	}
 	if _, err := endPause(ctx, d.js, d.stream, d.name); err == nil {
 		d.ours, d.since = false, time.Now()
 	}

@@ -135,6 +135,7 @@ func (b *binding) run() {
 	defer keeping.Wait()
 	defer b.endWorking()
 	b.serve()
+	context.AfterFunc(b.starting, func() { b.r.returnQueued(b) })
 	b.r.dropGathered(b)
 	b.deliveries.Wait()
 	if !b.isFenced() {
@@ -191,7 +192,8 @@ func (b *binding) bind() error {
 }
 
 func (b *binding) drain(subscription jetstream.ConsumeContext) {
-	if b.isFenced() {
+	// One that is drained while its connection is away comes back with that, and nobody knows of it then (nats.go 1.55).
+	if b.isFenced() || !b.r.JetStream.Conn().IsConnected() {
 		subscription.Stop()
 	} else {
 		subscription.Drain()
@@ -260,7 +262,7 @@ func (b *binding) wake(info *jetstream.ConsumerInfo) {
 	b.log.WithField("waiting", info.NumPending).Warn("the server delivers nothing of what waits, as after a pause that was ended by hand; it is told to look again")
 	ctx, cancel := context.WithTimeout(b.leaving, apiTimeout)
 	defer cancel()
-	if err := mesh.WakeConsumer(ctx, b.r.JetStream, b.stream, b.durable); err != nil {
+	if err := mesh.WakeConsumer(ctx, b.r.JetStream, info); err != nil {
 		b.log.WithError(err).Debug("the server could not be told to look again")
 	}
 }

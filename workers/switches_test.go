@@ -6,12 +6,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -294,4 +296,123 @@ func TestLayoutThatIsTakenBackAtOnceDoublesNothing(t *testing.T) {
 	m.settledAll()
 	assert.Equal(t, 11, d.count())
 	d.requireOrder(t)
+}
+
+// Somebody sees that a consumer is paused, which is an apply's doing that drains another one of the subscriber still, and resumes it by hand.
+func TestSwitchDoublesNothingOfAConsumerThatIsResumedMeanwhile(t *testing.T) {
+	t.Parallel() // it waits most of its time
+	m := newMill(t, quick+`, "partitions": 2`)
+	drained, draining := ofPartition(1), ofPartition(2)
+	d := newDiary()
+	hold := make(chan struct{})
+	m.hire(func(ctx context.Context, e mesh.Event) error {
+		if e.Interaction == draining {
+			select {
+			case <-hold:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		d.write(e)
+		return nil
+	})
+	m.publish(drained, 0)
+	require.Eventually(t, func() bool { return d.count() == 1 }, resumption, 5*time.Millisecond)
+	for n := range 2 {
+		m.publish(draining, n)
+	}
+	require.Eventually(t, func() bool { return m.consumer("crm=2of2").NumAckPending == 2 }, resumption, 5*time.Millisecond)
+	done := make(chan error, 1)
+	go func() {
+		_, err := topology(t, quick+`, "partitions": 1`).Apply(t.Context(), m.js, false, mesh.Draining{})
+		done <- err
+	}()
+	isDrained := func() bool {
+		info := m.consumer("crm=1of2")
+		return info.Paused && info.PauseRemaining < 59*time.Second // which the apply had time to see
+	}
+	require.Eventually(t, isDrained, resumption, 5*time.Millisecond)
+	_, err := m.js.PauseConsumer(t.Context(), "INTERACTIONS", "crm=1of2", time.Now().Add(20*time.Millisecond))
+	require.NoError(t, err)
+	m.publish(drained, 1)
+	m.publish(drained, 2)
+	require.Eventually(t, func() bool { return d.count() > 1 }, resumption, 5*time.Millisecond, "it goes on")
+	close(hold)
+	require.NoError(t, <-done)
+	require.Eventually(t, func() bool { return d.distinct() == 5 }, resumption, 5*time.Millisecond)
+	m.settledAll()
+	assert.Equal(t, 5, d.count(), "%v", d.seen)
+	d.requireOrder(t)
+}
+
+// An operator pauses a consumer by hand while an apply drains it that comes to nothing: it stays paused.
+func TestDrainLeavesAPauseThatSomebodyElseSets(t *testing.T) {
+	t.Parallel() // it waits most of its time
+	m := newMill(t, quick)
+	m.hire(func(ctx context.Context, _ mesh.Event) error {
+		<-ctx.Done() // the target hangs
+		return ctx.Err()
+	})
+	m.publish("987", 0)
+	require.Eventually(t, func() bool { return m.consumer("crm").NumAckPending == 1 }, resumption, 5*time.Millisecond)
+	done := make(chan error, 1)
+	go func() {
+		_, err := topology(t, quick+`, "partitions": 2`).Apply(t.Context(), m.js, false, mesh.Draining{Patience: 4 * time.Second})
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return m.consumer("crm").Paused }, resumption, 5*time.Millisecond)
+	_, err := m.js.PauseConsumer(t.Context(), "INTERACTIONS", "crm", time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	var undrained *mesh.UndrainedError
+	require.ErrorAs(t, <-done, &undrained)
+	assert.True(t, undrained.Paused)
+	assert.Greater(t, m.consumer("crm").PauseRemaining, 50*time.Minute)
+}
+
+// A consumer that is slowed down by rate_limit_bps may have an event that waits for its turn in the server, which tells of it nowhere.
+func TestSwitchWaitsForAnEventThatWaitsForTheServersRate(t *testing.T) {
+	t.Parallel() // it waits most of its time
+	const limit = `, "rate_limit_bps": 4000000`
+	m := newMill(t, quick+limit+`, "partitions": 4`)
+	d := newDiary()
+	m.hire(func(_ context.Context, e mesh.Event) error { d.write(e); return nil })
+	const events = 160
+	for n := range events {
+		m.publishLarge(fmt.Sprintf("i%d", n%8), n, 100_000)
+	}
+	for _, partitions := range []int{2, 3, 1} {
+		meshtest.Apply(t, m.js, topology(t, fmt.Sprintf(`%s%s, "partitions": %d`, quick, limit, partitions)))
+		before := d.distinct()
+		require.Eventually(t, func() bool { return d.distinct() > min(before+5, events-1) }, resumption, 5*time.Millisecond)
+	}
+	require.Eventually(t, func() bool { return d.distinct() == events }, time.Minute, 20*time.Millisecond)
+	assert.Equal(t, events, d.count(), "none is doubled")
+}
+
+// publishLarge stores an event with so many bytes.
+func (m *mill) publishLarge(interaction string, n, size int) {
+	m.t.Helper()
+	msg := numbered(interaction, n)
+	msg.Data = fmt.Appendf(nil, `{"note": %q}`, strings.Repeat("x", size))
+	_, err := m.js.PublishMsg(m.t.Context(), msg)
+	require.NoError(m.t, err)
+}
+
+// consumer is what the server says of one of crm's consumers.
+func (m *mill) consumer(durable string) *jetstream.ConsumerInfo {
+	m.t.Helper()
+	consumer, err := m.js.PushConsumer(m.t.Context(), "INTERACTIONS", durable)
+	require.NoError(m.t, err)
+	return consumer.CachedInfo()
+}
+
+// ofPartition is an interaction of one of two partitions.
+func ofPartition(p int) string {
+	for n := 0; ; n++ {
+		name := fmt.Sprintf("i%d", n)
+		number, err := strconv.Atoi(mesh.Partition(name))
+		if err == nil && number%2 == p-1 {
+			return name
+		}
+	}
 }

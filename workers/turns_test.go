@@ -173,3 +173,27 @@ func TestLiveEventsOvertakeTheReplayThatWaits(t *testing.T) {
 	}
 	assert.Equal(t, []string{"old", "new", "new", "new", "new", "old", "old"}, order, "but the call that was under way")
 }
+
+// The server slows the subscriber down, and tells nowhere of an event that waits for its turn there. A replay has a pace of its own, and
+// does not end before its last event.
+func TestReplayToASubscriberThatTheServerSlowsDownReachesItsEnd(t *testing.T) {
+	t.Parallel() // it waits most of its time
+	m := newMill(t, quick+`, "rate_limit_bps": 1600000`)
+	const events = 8
+	d := newDiary()
+	m.run(func(_ context.Context, e mesh.Event) error { d.write(e); return nil })
+	for n := range events {
+		m.publishLarge("987", n, 200_000)
+	}
+	require.Eventually(t, func() bool { return d.count() == events }, 20*time.Second, 10*time.Millisecond)
+	crm := m.topology.Subscribers[0]
+	plan, err := m.topology.PlanReplay(t.Context(), m.js, crm, mesh.HistorySpan{})
+	require.NoError(t, err)
+	_, err = m.topology.StartReplay(t.Context(), m.js, crm, plan)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		running, err := mesh.Replays(t.Context(), m.js, crm)
+		return err == nil && len(running) == 0
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, 2*events, d.count())
+}
