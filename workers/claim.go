@@ -140,7 +140,7 @@ func (c *Crew) release(u *unit, handed handover) {
 		return
 	}
 	if _, err := c.setOwner(ctx, u.key(), known.revision, claimState{Handover: handed}); err != nil {
-		c.log.WithError(err).WithField("consumer", u.durable).Debug("the consumer could not be released; its claim ends with the lease")
+		c.log.WithError(err).WithField("consumer", u.durable).Debug("the consumer could not be released yet")
 	}
 }
 
@@ -157,7 +157,7 @@ func (c *Crew) setOwner(ctx context.Context, key string, seen uint64, now claimS
 	defer cancel()
 	revision, err := overwrite(ctx, kv, claimKeys+key, raw, seen)
 	if mesh.IsConflict(err) {
-		return false, c.rereadClaim(ctx, kv, key)
+		return false, c.rereadClaim(ctx, kv, key, seen)
 	}
 	if err != nil {
 		return false, err
@@ -178,15 +178,18 @@ func overwrite(ctx context.Context, kv jetstream.KeyValue, key string, raw []byt
 	return kv.Update(ctx, key, raw, revision)
 }
 
-// rereadClaim takes in what the bucket says of a claim, whatever was known of it: the bucket may have been
-// purged, of which no watch tells.
-func (c *Crew) rereadClaim(ctx context.Context, kv jetstream.KeyValue, key string) error {
+// rereadClaim takes in what the bucket says of a claim that is no more the one that was seen, though nothing else was heard of it: the bucket
+// may have been purged, of which no watch tells.
+func (c *Crew) rereadClaim(ctx context.Context, kv jetstream.KeyValue, key string, seen uint64) error {
 	entry, err := kv.Get(ctx, claimKeys+key)
 	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.claims[key].revision != seen {
+		return nil // the watch was faster, and what it tells is newer
+	}
 	delete(c.claims, key)
 	if err == nil {
 		c.noteClaim(key, entry, false)

@@ -163,14 +163,30 @@ func (c *Crew) take(ctx context.Context) error {
 			if !open {
 				return errors.New("the watch of the state bucket ended")
 			}
-			c.note(entry)
-			if entry == nil || !strings.HasPrefix(entry.Key(), memberKeys) {
+			if c.noteAll(entry, watcher.Updates()) {
 				c.settle(ctx)
 			}
 		case <-c.changed:
 			c.settle(ctx)
 		case <-settle.C:
 			c.settle(ctx)
+		}
+	}
+}
+
+// noteAll takes in an entry and those that came with it, so that many need one look at what follows. It reports whether anything follows
+// from them at once.
+func (c *Crew) noteAll(entry jetstream.KeyValueEntry, more <-chan jetstream.KeyValueEntry) (follows bool) {
+	for {
+		c.note(entry)
+		follows = follows || entry == nil || !strings.HasPrefix(entry.Key(), memberKeys)
+		open := false
+		select {
+		case entry, open = <-more:
+		default:
+		}
+		if !open {
+			return follows
 		}
 	}
 }
@@ -273,6 +289,7 @@ func (c *Crew) settle(ctx context.Context) {
 		case u.binding != nil || u.claiming:
 			c.review(u)
 		case r == nil:
+			c.disown(u)
 		case u.served.Shared:
 			c.serve(r, u, handover{})
 		case c.isOurs(u):
@@ -285,6 +302,25 @@ func (c *Crew) settle(ctx context.Context) {
 	for name, r := range c.runners {
 		r.metrics.serves(c.servedHere(name))
 	}
+}
+
+// disown lets a consumer go that is claimed for a subscriber that is not served here any more, as when NATS was away when that
+// ended. The caller holds the lock.
+func (c *Crew) disown(u *unit) {
+	if c.claims[u.key()].owner != c.id {
+		return
+	}
+	u.claiming = true
+	handed := c.handed(u)
+	c.serving.Go(func() {
+		c.release(u, handed)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		u.claiming = false
+		if u.gone {
+			c.forgetUnit(u)
+		}
+	})
 }
 
 func (c *Crew) servedHere(subscriber string) int {

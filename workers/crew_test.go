@@ -1,9 +1,11 @@
 package workers
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,4 +186,94 @@ func TestClaimThatWasHeardOfSinceIsNotOverwritten(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, taken)
 	assert.Equal(t, first.id, second.claims[key].owner)
+}
+
+// What the bucket is asked for arrives after the watch has told of something newer.
+func TestClaimThatIsReadAgainIsNotOlderThanWhatWasHeard(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: mesh.StateBucket})
+	require.NoError(t, err)
+	const key = "INTERACTIONS.crm"
+	revision, err := kv.PutString(t.Context(), claimKeys+key, `{"owner": "another"}`)
+	require.NoError(t, err)
+	c := crewWith(nil)
+	c.claims[key] = holding{revision: revision + 5} // let go since
+	require.NoError(t, c.rereadClaim(t.Context(), kv, key, 0))
+	assert.Equal(t, holding{revision: revision + 5}, c.claims[key])
+
+	require.NoError(t, c.rereadClaim(t.Context(), kv, key, revision+5), "nothing was heard since: the bucket was made anew")
+	assert.Equal(t, holding{owner: "another", revision: revision}, c.claims[key])
+}
+
+// A process has a claim that it could not let go when it stopped serving the subscriber, because NATS was away. It lives on with others.
+func TestClaimOfASubscriberThatIsNotServedIsLetGo(t *testing.T) {
+	m := startUnits(t)
+	c := NewCrew(CrewOptions{JetStream: m.js, Logger: quiet()})
+	inBackground(t, c.Run)
+	other := NewRunner(Options{
+		JetStream: m.js, Subscriber: m.topology.Subscribers[1], Crew: c, Logger: quiet(), Metrics: NewMetrics(nil),
+		Handler: HandlerFunc(func(context.Context, mesh.Event) error { return nil }), DeadLetters: new(buriedLetters),
+	})
+	inBackground(t, other.Run)
+	const key = "INTERACTIONS.crm"
+	require.Eventually(t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.isCurrent && c.units[key] != nil
+	}, 15*time.Second, 5*time.Millisecond)
+	taken, err := c.setOwner(t.Context(), key, 0, claimState{Owner: c.id})
+	require.NoError(t, err)
+	require.True(t, taken)
+	state, err := mesh.OpenState(t.Context(), m.js)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		entry, err := state.KeyValue().Get(t.Context(), claimKeys+key)
+		return err == nil && !strings.Contains(string(entry.Value()), c.id)
+	}, 15*time.Second, 5*time.Millisecond)
+}
+
+// A cluster leaves a consumer out of its list while that has no leader.
+func TestConsumerIsGoneOnlyIfTheServerHasItNoMore(t *testing.T) {
+	m := startUnits(t)
+	c := NewCrew(CrewOptions{JetStream: m.js, Logger: quiet()})
+	all, err := listUnits(t.Context(), m.js, "INTERACTIONS")
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	c.listed("INTERACTIONS", all)
+	require.NoError(t, m.js.DeleteConsumer(t.Context(), "INTERACTIONS", "erp"))
+	found, err := c.withUnlisted(t.Context(), "INTERACTIONS", nil)
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	assert.Equal(t, "INTERACTIONS.crm", found[0].key())
+}
+
+// units are a mesh with the subscribers crm and erp.
+type units struct {
+	js       jetstream.JetStream
+	topology *mesh.Topology
+}
+
+func startUnits(t *testing.T) units {
+	t.Helper()
+	js := meshtest.Start(t).JetStream()
+	topology := meshtest.Topology(t, `{
+		"sources": [{"name": "genesys", "path": "/genesys", "preset": "genesys", "secret": "${SECRET:-}", "stream": "INTERACTIONS"}],
+		"streams": [
+			{"name": "INTERACTIONS", "subjects": ["genesys.>"], "max_age": "1h", "duplicate_window": "10m", "allow_direct": true},
+			{"name": "DEAD_LETTERS", "subjects": ["dead.>"]}, {"name": "QUARANTINE", "subjects": ["quarantine.>"]},
+			{"name": "ADVISORIES", "subjects": ["$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"]}],
+		"subscribers": [
+			{"name": "crm", "stream": "INTERACTIONS", "target": {"url": "log:"}},
+			{"name": "erp", "stream": "INTERACTIONS", "target": {"url": "log:"}}]}`)
+	meshtest.Apply(t, js, topology)
+	return units{js, topology}
+}
+
+// inBackground runs f until the test ends.
+func inBackground(t *testing.T, f func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	t.Cleanup(func() { cancel(); assert.NoError(t, <-done) })
 }

@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -186,6 +187,34 @@ func (r *Runner) noteGivenBack(b *binding, key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b.givenBack[key] = true
+}
+
+// returnQueued gives back what of a consumer waits in lanes behind other events, once no attempt is to begin any more: an event of another
+// consumer may be at its lane's head for long.
+func (r *Runner) returnQueued(b *binding) {
+	r.mu.Lock()
+	var back []*delivery
+	for _, l := range r.lanes {
+		isOurs := func(d *delivery) bool { return d.b == b }
+		if !slices.ContainsFunc(l.queue, isOurs) {
+			continue
+		}
+		var others []*delivery
+		for _, d := range l.queue {
+			if isOurs(d) {
+				back = append(back, d)
+			} else {
+				others = append(others, d)
+			}
+		}
+		l.queue = others
+		b.givenBack[l.key] = true
+	}
+	r.mu.Unlock()
+	for _, d := range back {
+		r.giveBack(d, 0)
+		b.deliveries.Done()
+	}
 }
 
 // letGo forgets a delivery whose fate is settled at the server.

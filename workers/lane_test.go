@@ -61,6 +61,54 @@ func TestNothingOvertakesWhatWasGivenBackFromALaneOfTwoConsumers(t *testing.T) {
 	})
 }
 
+// A replayed event waits behind a live one of its interaction, which is tried again in an hour. Whoever takes the replays over need not
+// wait for that.
+func TestWhatWaitsBehindAnotherConsumersEventIsGivenBackWhenItsOwnIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRunner(Options{
+			Subscriber: mesh.Subscriber{
+				Name: "crm", MaxAttempts: 6, MaxDeliver: 9, MaxInFlight: 1, AckWait: mesh.Duration(30 * time.Second),
+				Backoff: mesh.Backoff{Base: mesh.Duration(time.Hour), Max: mesh.Duration(time.Hour), Factor: 1},
+			},
+			ReplayStream: "DEAD",
+			Handler:      HandlerFunc(func(context.Context, mesh.Event) error { return errors.New("no") }),
+			DeadLetters:  new(buriedLetters), Logger: quiet(), Metrics: NewMetrics(nil),
+		})
+		c := NewCrew(CrewOptions{Logger: quiet()})
+		c.receipts = given{}
+		c.beaten.Store(1)
+		take := func(b *binding, stream string, sequence uint64) *placed {
+			msg := &placed{sequence: sequence}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			d := &delivery{b: b, event: mesh.Event{Source: "s", Interaction: "i", Stream: stream, Sequence: sequence}, msg: msg, before: progress{Delivered: 1}, alive: time.Now()}
+			r.held[d.place()] = d
+			b.deliveries.Add(1)
+			r.enqueue(d)
+			return msg
+		}
+		live := newBinding(c, r, &unit{stream: "S", durable: "crm"}, handover{})
+		replay := newBinding(c, r, &unit{stream: "DEAD", durable: "crm"}, handover{})
+		first := take(live, "S", 1)
+		synctest.Wait()
+		replayed := take(replay, "DEAD", 900)
+		began := time.Now()
+		replay.leave(handoverGrace)
+		<-replay.starting.Done()
+		r.returnQueued(replay)
+		replay.deliveries.Wait()
+		assert.Less(t, time.Since(began), time.Minute)
+		assert.Equal(t, []string{"nak 100ms"}, replayed.said)
+		assert.Empty(t, first.said, "it is still in hand")
+
+		live.leave(0)
+		live.deliveries.Wait()
+		live.fenced(nil)
+		replay.fenced(nil)
+		synctest.Wait()
+	})
+}
+
 // given is the receipts of a server that reads at once.
 type given struct{}
 

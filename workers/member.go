@@ -295,6 +295,8 @@ func (c *Crew) forgetOne(ctx context.Context) {
 	if gone == "" {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.Lease/6) // our next sign of life waits for it
+	defer cancel()
 	if err := c.purge(ctx, memberKeys+gone); err != nil {
 		c.log.WithError(err).WithField("process", gone).Debug("a process that is long gone stays in the state bucket")
 	}

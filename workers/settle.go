@@ -24,7 +24,8 @@ const (
 	// gatherPatience lets what is on its way to us arrive before it is asked for, and asked for again after four times that, and so on:
 	// each time that it is delivered counts towards max_deliver.
 	gatherPatience = 250 * time.Millisecond
-	// maxRecalled bounds how many sequences are asked for; with more, their ack_wait brings them back.
+	// maxRecalled bounds how many sequences are asked for, the oldest and the newest: where more lie between them, the ack_wait of those brings
+	// them back.
 	maxRecalled = 20_000
 	// gatherTimes ack_wait is how long it may take before something must be wrong.
 	gatherTimes = 3
@@ -73,8 +74,8 @@ func (b *binding) inSequence(sequence uint64) {
 func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream.ConsumeContext) {
 	began, recallAfter := time.Now(), gatherPatience
 	if b.before != nil && b.before.NumAckPending > 0 {
-		b.recall(b.before)
-		recallAfter = 4 * gatherPatience // if something of that does not come
+		b.recall(b.before, b.r.onTheirWay(b)) // what was given back comes by itself, and each time counts
+		recallAfter = 4 * gatherPatience      // if something of that does not come
 	}
 	b.before = nil
 	patience := gatherTimes * max(time.Duration(b.r.Subscriber.AckWait), time.Second)
@@ -93,7 +94,7 @@ func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream
 			began, recallAfter = time.Now(), gatherPatience // what was out comes when the pause ends
 		case time.Since(began) > recallAfter:
 			recallAfter *= 4 // what is sent again may be lost, too
-			b.recall(info)
+			b.recall(info, b.r.sequencesOf(b))
 		}
 		switch {
 		case err != nil || info.Paused:
@@ -116,16 +117,16 @@ func (b *binding) settle(consumer jetstream.PushConsumer, subscription jetstream
 }
 
 // recall asks the server to deliver what it waits for at once, and not only after its ack_wait: it
-// takes a nak for everything that may be out, and ignores those for what is not. What is in hand already
+// takes a nak for everything that may be out, and ignores those for what is not. What is in hand already, or on its way,
 // is left alone. The subject's form is that of ADR-15, github.com/nats-io/nats-architecture-and-design.
-func (b *binding) recall(info *jetstream.ConsumerInfo) {
+func (b *binding) recall(info *jetstream.ConsumerInfo, leave map[uint64]bool) {
 	first, last := info.AckFloor.Stream+1, info.Delivered.Stream
-	if last < first || last-first >= maxRecalled {
-		return
-	}
-	held := b.r.sequencesOf(b)
 	for sequence := first; sequence <= last; sequence++ {
-		if held[sequence] {
+		if last-first >= maxRecalled && sequence == first+maxRecalled/2 {
+			sequence = last - maxRecalled/2
+			continue
+		}
+		if leave[sequence] {
 			continue
 		}
 		subject := fmt.Sprintf("$JS.ACK.%s.%s.1.%d.%d.0.0", b.stream, b.durable, sequence, info.Delivered.Consumer)
@@ -148,6 +149,17 @@ func (r *Runner) sequencesOf(b *binding) map[uint64]bool {
 		if d.b == b {
 			sequences[at.sequence] = true
 		}
+	}
+	return sequences
+}
+
+// onTheirWay are those in hand, and those that were given back by whoever had the consumer before.
+func (r *Runner) onTheirWay(b *binding) map[uint64]bool {
+	sequences := r.sequencesOf(b)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for sequence := range b.known {
+		sequences[sequence] = true
 	}
 	return sequences
 }
