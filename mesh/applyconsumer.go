@@ -154,14 +154,11 @@ func (a *applier) consumerInfo(ctx context.Context, stream, name string) (*jetst
 	if err != nil {
 		return nil, err
 	}
-	list := handle.ListConsumers(ctx)
-	var found *jetstream.ConsumerInfo
-	for info := range list.Info() {
-		if info.Name == name {
-			found = info
-		}
+	info, err := consumerOf(ctx, handle, name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, nil
 	}
-	return found, list.Err()
+	return info, err
 }
 
 func (a *applier) deleteConsumer(ctx context.Context, stream, name string) error {

@@ -316,15 +316,15 @@ func Replays(ctx context.Context, js jetstream.JetStream, s Subscriber) ([]Runni
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", s.Stream, err)
 	}
+	all, err := ListConsumers(ctx, stream)
+	if err != nil {
+		return nil, fmt.Errorf("replays to %s: %w", s.Name, err)
+	}
 	var consumers []*jetstream.ConsumerInfo
-	list := stream.ListConsumers(ctx)
-	for info := range list.Info() {
+	for _, info := range all {
 		if served, ok := ServedBy(info.Config); ok && served.Replay != nil && served.Subscriber == s.Name {
 			consumers = append(consumers, info)
 		}
-	}
-	if err := list.Err(); err != nil {
-		return nil, fmt.Errorf("replays to %s: %w", s.Name, err)
 	}
 	return runningReplays(ctx, stream, consumers), nil
 }

@@ -161,13 +161,13 @@ func (p *planner) readConsumers(ctx context.Context, stream string) (map[string]
 	if err != nil {
 		return nil, fmt.Errorf("read the stream %s: %w", stream, err)
 	}
-	consumers := map[string]*jetstream.ConsumerInfo{}
-	list := handle.ListConsumers(ctx)
-	for info := range list.Info() {
-		consumers[info.Name] = info
+	all, err := ListConsumers(ctx, handle)
+	if err != nil {
+		return nil, err
 	}
-	if err := list.Err(); err != nil {
-		return nil, fmt.Errorf("list the consumers of %s: %w", stream, err)
+	consumers := map[string]*jetstream.ConsumerInfo{}
+	for _, info := range all {
+		consumers[info.Name] = info
 	}
 	return consumers, nil
 }

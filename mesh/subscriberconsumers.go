@@ -26,15 +26,15 @@ func subscriberConsumers(ctx context.Context, js jetstream.JetStream, stream str
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream, err)
 	}
+	all, err := ListConsumers(ctx, s)
+	if err != nil {
+		return nil, err
+	}
 	of := map[string][]*jetstream.ConsumerInfo{}
-	list := s.ListConsumers(ctx)
-	for info := range list.Info() {
+	for _, info := range all {
 		if name := info.Config.Metadata[MetadataSubscriber]; name != "" {
 			of[name] = append(of[name], info)
 		}
-	}
-	if err := list.Err(); err != nil {
-		return nil, fmt.Errorf("list the consumers of %s: %w", stream, err)
 	}
 	return of, nil
 }

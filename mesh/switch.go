@@ -162,18 +162,18 @@ func (a *applier) layoutIsFree(ctx context.Context, stream string, config jetstr
 	if err != nil {
 		return err
 	}
+	all, err := ListConsumers(ctx, handle)
+	if err != nil {
+		return err
+	}
 	var others []string
-	list := handle.ListConsumers(ctx)
-	for info := range list.Info() {
+	for _, info := range all {
 		served, ok := ServedBy(info.Config)
 		isOther := ok && served.Subscriber == wanted.Subscriber && served.Replay == nil &&
 			(served.Of != wanted.Of || served.Shared != wanted.Shared)
 		if isOther && !slices.ContainsFunc(switched, func(s *jetstream.ConsumerInfo) bool { return s.Name == info.Name }) {
 			others = append(others, info.Name)
 		}
-	}
-	if err := list.Err(); err != nil {
-		return err
 	}
 	if len(others) > 0 {
 		return fmt.Errorf("%s has other consumers by now, %s: %w", wanted.Subscriber, strings.Join(others, ", "), ErrPlanAgain)

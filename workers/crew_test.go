@@ -232,21 +232,6 @@ func TestClaimOfASubscriberThatIsNotServedIsLetGo(t *testing.T) {
 	}, 15*time.Second, 5*time.Millisecond)
 }
 
-// A cluster leaves a consumer out of its list while that has no leader.
-func TestConsumerIsGoneOnlyIfTheServerHasItNoMore(t *testing.T) {
-	m := startUnits(t)
-	c := NewCrew(CrewOptions{JetStream: m.js, Logger: quiet()})
-	all, err := listUnits(t.Context(), m.js, "INTERACTIONS")
-	require.NoError(t, err)
-	require.Len(t, all, 2)
-	c.listed("INTERACTIONS", all)
-	require.NoError(t, m.js.DeleteConsumer(t.Context(), "INTERACTIONS", "erp"))
-	found, err := c.withUnlisted(t.Context(), "INTERACTIONS", nil)
-	require.NoError(t, err)
-	require.Len(t, found, 1)
-	assert.Equal(t, "INTERACTIONS.crm", found[0].key())
-}
-
 // units are a mesh with the subscribers crm and erp.
 type units struct {
 	js       jetstream.JetStream

@@ -59,9 +59,6 @@ func (c *Crew) list(ctx context.Context) bool {
 	c.mu.Unlock()
 	for stream := range streams {
 		found, err := listUnits(ctx, c.JetStream, stream)
-		if err == nil {
-			found, err = c.withUnlisted(ctx, stream, found)
-		}
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			found, err = nil, nil
 		}
@@ -80,53 +77,17 @@ func listUnits(ctx context.Context, js jetstream.JetStream, stream string) ([]*u
 	if err != nil {
 		return nil, err
 	}
+	consumers, err := mesh.ListConsumers(ctx, handle)
+	if err != nil {
+		return nil, err
+	}
 	var units []*unit
-	list := handle.ListConsumers(ctx)
-	for info := range list.Info() {
-		units = appendUnit(units, stream, info)
-	}
-	return units, list.Err()
-}
-
-// appendUnit appends a consumer if it is one that processes serve.
-func appendUnit(units []*unit, stream string, info *jetstream.ConsumerInfo) []*unit {
-	served, ok := mesh.ServedBy(info.Config)
-	if !ok {
-		return units
-	}
-	return append(units, &unit{stream: stream, durable: info.Name, served: served, created: info.Created})
-}
-
-// withUnlisted adds to what was found those that are known and were not listed, and that the server has all the same: a cluster leaves out who has
-// no leader at the time (nats-server 2.15.2, server/jetstream_cluster.go, jsClusteredConsumerListRequest), and the client does not tell.
-func (c *Crew) withUnlisted(ctx context.Context, stream string, found []*unit) ([]*unit, error) {
-	for _, durable := range c.unlisted(stream, found) {
-		ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-		consumer, err := c.JetStream.PushConsumer(ctx, stream, durable)
-		cancel()
-		switch {
-		case err == nil:
-			found = appendUnit(found, stream, consumer.CachedInfo())
-		case !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrNotPushConsumer):
-			return nil, err
+	for _, info := range consumers {
+		if served, ok := mesh.ServedBy(info.Config); ok {
+			units = append(units, &unit{stream: stream, durable: info.Name, served: served, created: info.Created})
 		}
 	}
-	return found, nil
-}
-
-func (c *Crew) unlisted(stream string, found []*unit) (durables []string) {
-	listed := map[string]bool{}
-	for _, u := range found {
-		listed[u.durable] = true
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, u := range c.units {
-		if u.stream == stream && !listed[u.durable] {
-			durables = append(durables, u.durable)
-		}
-	}
-	return durables
+	return units, nil
 }
 
 // listed takes in what a stream's consumers are.
