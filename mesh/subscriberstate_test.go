@@ -30,12 +30,15 @@ func TestSubscriberStatesTellWhatWaits(t *testing.T) {
 		l.put("topics", fmt.Sprint(i), "v2.call.state", "call")
 	}
 
-	states := l.states()
+	var states []mesh.SubscriberState
+	// The server counts what waits a moment after it has answered that it is stored.
+	require.Eventually(t, func() bool {
+		states = l.states()
+		return len(states) == 3 && states[0].Waiting == 10 && states[1].Waiting == 9 && states[2].Waiting == 1
+	}, 10*time.Second, 5*time.Millisecond)
 
-	require.Len(t, states, 3)
 	crm, calls, chats := states[0], states[1], states[2]
 	assert.Equal(t, []string{"crm", "calls", "chats"}, []string{crm.Name, calls.Name, chats.Name})
-	assert.EqualValues(t, 10, crm.Waiting)
 	assert.Equal(t, first.Sequence, crm.Oldest.Sequence)
 	assert.True(t, crm.Oldest.Stored.Equal(first.Stored))
 	assert.False(t, crm.Served)
@@ -45,10 +48,8 @@ func TestSubscriberStatesTellWhatWaits(t *testing.T) {
 
 	assert.Equal(t, 4, calls.Partitions)
 	assert.Len(t, calls.Consumers, 5)
-	assert.EqualValues(t, 9, calls.Waiting)
 	assert.Equal(t, call.Sequence, calls.Oldest.Sequence, "of all its consumers the oldest")
 	assert.Equal(t, mesh.OrderNone, chats.Order)
-	assert.EqualValues(t, 1, chats.Waiting)
 	assert.Equal(t, "chats=shared", chats.Consumers[0].Name)
 
 	raw, err := json.Marshal(crm)

@@ -86,12 +86,14 @@ func TestTheSizeEndsTheGathering(t *testing.T) {
 	for i := range all {
 		all[i].Body = []byte(`"` + strings.Repeat("x", 1<<10) + `"`)
 	}
-	// 22 fit into a group: three groups, and the rest waits for Close.
+	// Some 22 fit into a group: three groups, and the rest waits for Close.
 	var calls sync.WaitGroup
 	for _, event := range all {
 		calls.Go(func() { assert.NoError(t, target.Handle(t.Context(), event)) })
 	}
-	require.Eventually(t, func() bool { return len(objectNames(t, folder)) == 3 }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return len(objectNames(t, folder)) == 3 && len(arrivals(t, folder))+target.waiting() == 80
+	}, time.Minute, 5*time.Millisecond)
 	require.NoError(t, target.Close())
 	calls.Wait()
 	assert.Len(t, objectNames(t, folder), 4)
