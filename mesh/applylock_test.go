@@ -138,11 +138,16 @@ func TestApplyTellsTheStepsOfAllItsPlans(t *testing.T) {
 	require.NoError(t, err)
 	_, err = kv.Create(t.Context(), "apply", []byte(`{"by": "another", "since": "2026-11-01T00:00:00Z"}`))
 	require.NoError(t, err)
+	// Who has a plan tries to take the key, again and again; the other one is dead.
+	tries, err := js.Conn().SubscribeSync("$KV." + mesh.StateBucket + ".apply")
+	require.NoError(t, err)
+	require.NoError(t, js.Conn().Flush())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// While the first plan waits for the other, which is dead: a machine so slow that it has no plan by then makes just one.
-		time.Sleep(time.Second)
+		if _, err := tries.NextMsg(20 * time.Second); !assert.NoError(t, err) {
+			return
+		}
 		consumer, err := js.PushConsumer(t.Context(), "INTERACTIONS", "crm")
 		if !assert.NoError(t, err) || !assert.NoError(t, js.DeleteConsumer(t.Context(), "INTERACTIONS", "crm")) {
 			return

@@ -135,12 +135,17 @@ func (b *binding) run() {
 	defer keeping.Wait()
 	defer b.endWorking()
 	b.serve()
-	context.AfterFunc(b.starting, func() { b.r.returnQueued(b) })
-	b.r.dropGathered(b)
-	b.deliveries.Wait()
+	b.empty()
 	if !b.isFenced() {
 		b.confirm()
 	}
+}
+
+// empty returns once nothing is in hand any more. Nothing comes meanwhile.
+func (b *binding) empty() {
+	context.AfterFunc(b.starting, func() { b.r.returnQueued(b) })
+	b.r.dropGathered(b)
+	b.deliveries.Wait()
 }
 
 // serve binds the consumer, again and again. Each loss is logged once.

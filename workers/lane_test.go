@@ -35,19 +35,9 @@ func TestNothingOvertakesWhatWasGivenBackFromALaneOfTwoConsumers(t *testing.T) {
 		c.beaten.Store(1)
 		live := newBinding(c, r, &unit{stream: "S", durable: "crm"}, handover{})
 		replay := newBinding(c, r, &unit{stream: "DEAD", durable: "crm"}, handover{})
-		take := func(b *binding, stream string, sequence uint64) *placed {
-			msg := &placed{sequence: sequence}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			d := &delivery{b: b, event: mesh.Event{Source: "s", Interaction: "i", Stream: stream, Sequence: sequence}, msg: msg, before: progress{Delivered: 1}, alive: time.Now()}
-			r.held[d.place()] = d
-			b.deliveries.Add(1)
-			r.enqueue(d)
-			return msg
-		}
-		take(live, "S", 1)
-		take(replay, "DEAD", 900)
-		take(live, "S", 2)
+		live.hold(1)
+		replay.hold(900)
+		live.hold(2)
 		synctest.Wait() // 1 was tried, and waits for its retry
 		live.leave(time.Second)
 		replay.leave(time.Second)
@@ -77,26 +67,14 @@ func TestWhatWaitsBehindAnotherConsumersEventIsGivenBackWhenItsOwnIsLeft(t *test
 		c := NewCrew(CrewOptions{Logger: quiet()})
 		c.receipts = given{}
 		c.beaten.Store(1)
-		take := func(b *binding, stream string, sequence uint64) *placed {
-			msg := &placed{sequence: sequence}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			d := &delivery{b: b, event: mesh.Event{Source: "s", Interaction: "i", Stream: stream, Sequence: sequence}, msg: msg, before: progress{Delivered: 1}, alive: time.Now()}
-			r.held[d.place()] = d
-			b.deliveries.Add(1)
-			r.enqueue(d)
-			return msg
-		}
 		live := newBinding(c, r, &unit{stream: "S", durable: "crm"}, handover{})
 		replay := newBinding(c, r, &unit{stream: "DEAD", durable: "crm"}, handover{})
-		first := take(live, "S", 1)
+		first := live.hold(1)
 		synctest.Wait()
-		replayed := take(replay, "DEAD", 900)
+		replayed := replay.hold(900)
 		began := time.Now()
 		replay.leave(handoverGrace)
-		<-replay.starting.Done()
-		r.returnQueued(replay)
-		replay.deliveries.Wait()
+		replay.empty()
 		assert.Less(t, time.Since(began), time.Minute)
 		assert.Equal(t, []string{"nak 100ms"}, replayed.said)
 		assert.Empty(t, first.said, "it is still in hand")
@@ -107,6 +85,21 @@ func TestWhatWaitsBehindAnotherConsumersEventIsGivenBackWhenItsOwnIsLeft(t *test
 		replay.fenced(nil)
 		synctest.Wait()
 	})
+}
+
+// hold puts an event of the one interaction that these tests know into its lane, as if it had come from the server.
+func (b *binding) hold(sequence uint64) *placed {
+	b.r.mu.Lock()
+	defer b.r.mu.Unlock()
+	msg := &placed{sequence: sequence}
+	d := &delivery{
+		b: b, event: mesh.Event{Source: "s", Interaction: "i", Stream: b.stream, Sequence: sequence}, msg: msg,
+		before: progress{Delivered: 1}, alive: time.Now(),
+	}
+	b.r.held[d.place()] = d
+	b.deliveries.Add(1)
+	b.r.enqueue(d)
+	return msg
 }
 
 // given is the receipts of a server that reads at once.

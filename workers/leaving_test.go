@@ -35,21 +35,11 @@ func TestEventThatComesWhileAConsumerIsLeftDoesNotOvertakeOneThatWasGivenBack(t 
 		c.receipts = given{}
 		c.beaten.Store(1)
 		b := newBinding(c, r, &unit{stream: "S", durable: "crm"}, handover{})
-		take := func(sequence uint64) *placed {
-			msg := &placed{sequence: sequence}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			d := &delivery{b: b, event: mesh.Event{Source: "s", Interaction: "i", Sequence: sequence}, msg: msg, before: progress{Delivered: 1}, alive: time.Now()}
-			r.held[d.place()] = d
-			b.deliveries.Add(1)
-			r.enqueue(d)
-			return msg
-		}
-		first := take(1)
+		first := b.hold(1)
 		synctest.Wait() // it was tried, and waits for its retry
 		b.leave(time.Second)
 		synctest.Wait()
-		second := take(2)
+		second := b.hold(2)
 		b.deliveries.Wait()
 		b.fenced(nil)
 		synctest.Wait()

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/workers"
 )
 
 // An operator pauses a consumer and resumes it, both with the nats CLI. The server does not look by itself for what came
@@ -32,4 +33,39 @@ func TestConsumerThatWasResumedByHandIsServedBeforeTheNextEvent(t *testing.T) {
 			require.Eventually(t, func() bool { return d.count() == 2 }, resumption, 5*time.Millisecond)
 		})
 	}
+}
+
+// A process stops serving a subscriber that all share while NATS is away, and lives on. Once NATS is back everything goes to the others,
+// and nothing to a subscription that nobody listens to.
+func TestSharedConsumerThatIsLeftWhileNATSIsAwayIsLeftForGood(t *testing.T) {
+	t.Parallel() // it waits most of its time
+	m := newMill(t, `"order": "none", "ack_wait": "60s"`)
+	leaves, stays := newDiary(), newDiary()
+	handler := func(d *diary) workers.HandlerFunc {
+		return func(_ context.Context, e mesh.Event) error { d.write(e); return nil }
+	}
+	stop := m.staff().serve(0, handler(leaves))
+	m.staff().serve(0, handler(stays))
+	published := 0
+	for began := time.Now(); leaves.count() == 0 || stays.count() == 0; {
+		require.Less(t, time.Since(began), resumption, "both serve it")
+		m.publish("987", published)
+		published++
+		require.Eventually(t, func() bool { return leaves.count()+stays.count() == published }, resumption, time.Millisecond)
+	}
+	m.server.Stop()
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		stop()
+	}()
+	m.server.Restart()
+	<-left
+	require.Eventually(t, func() bool { _, err := m.js.AccountInfo(t.Context()); return err == nil }, resumption, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return m.consumer("crm=shared").PushBound }, resumption, 20*time.Millisecond)
+	for range 40 {
+		m.publish("987", published)
+		published++
+	}
+	require.Eventually(t, func() bool { return leaves.distinct()+stays.distinct() >= published }, resumption, 20*time.Millisecond)
 }
