@@ -19,14 +19,14 @@ FROM gcr.io/distroless/static-debian13:nonroot
 COPY --from=build /genmesh /genmesh
 COPY streams.json /etc/genmesh/streams.json
 
-# The console's default is loopback, which nobody reaches in a container. It asks nobody who they
-# are: don't publish 8090.
+# Metrics and health for scrapers and probes, which asks nobody who they are: don't publish 8091. The console stays on the
+# container's own loopback, where nobody reaches it, unless --console, TLS and an access file open it.
 ENV GENMESH_STREAMS=/etc/genmesh/streams.json \
-    GENMESH_CONSOLE=:8090
+    GENMESH_METRICS=:8091
 
-EXPOSE 8080 8090
+EXPOSE 8080 8091
 ENTRYPOINT ["/genmesh"]
 
 # No HEALTHCHECK: it would have to run a command in here, and there is none to ask over HTTP. Let
-# the orchestrator or the load balancer ask :8090/healthz and :8090/readyz (ingress also answers
+# the orchestrator or the load balancer ask :8091/healthz and :8091/readyz (ingress also answers
 # them on :8080).

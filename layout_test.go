@@ -74,7 +74,15 @@ var layoutRules = []struct {
 		reason: "it is all that is known of Genesys Cloud, and no more",
 	},
 	{
-		of: module, never: []string{"testing", our("mesh/meshtest"), our("workers/targettest")},
+		of: our("internal/live"), never: []string{our("internal/admin"), our("internal/processes")},
+		reason: "it samples a mesh, whoever looks at that",
+	},
+	{
+		of: our("internal/admin"), never: []string{our("internal/console"), our("internal/cli"), "net/http"}, direct: true,
+		reason: "what can be done is the same for the command line, the API and the dashboard",
+	},
+	{
+		of: module, never: []string{"testing", our("mesh/meshtest"), our("workers/targettest"), our("keypair/keypairtest")},
 		reason: "what tests use stays out of the binary",
 	},
 }

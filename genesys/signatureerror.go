@@ -25,3 +25,10 @@ const (
 
 // Error says that the delivery was refused and why.
 func (e SignatureError) Error() string { return "signature refused: " + string(e) }
+
+// SignatureErrors are all of them.
+func SignatureErrors() []SignatureError {
+	return []SignatureError{
+		ErrSignatureMissing, ErrSignatureSeveral, ErrSignatureMalformed, ErrSignatureMismatch, ErrSignatureExpired, ErrSignatureClaims, ErrSignatureUncovered,
+	}
+}

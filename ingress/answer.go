@@ -16,13 +16,14 @@ import (
 // answer is what a sender is told about an event that was taken.
 type answer struct {
 	code        int
-	detail      string // of the reason; for the log
-	Status      string `json:"status"`
-	Reason      string `json:"reason,omitempty"`
-	Interaction string `json:"interaction_id,omitempty"`
-	Stream      string `json:"stream,omitempty"`
-	Sequence    uint64 `json:"sequence,omitempty"`
-	MsgID       string `json:"msg_id,omitempty"`
+	event       *mesh.Event // for the log, as detail is
+	detail      string      // of the reason
+	Status      string      `json:"status"`
+	Reason      string      `json:"reason,omitempty"`
+	Interaction string      `json:"interaction_id,omitempty"`
+	Stream      string      `json:"stream,omitempty"`
+	Sequence    uint64      `json:"sequence,omitempty"`
+	MsgID       string      `json:"msg_id,omitempty"`
 	// Events are those of a delivery that brought several, in their order.
 	Events []answer `json:"events,omitempty"`
 }
@@ -79,7 +80,7 @@ const unavailableRetry = 5 * time.Second
 func stored(e *mesh.Event, r mesh.Receipt) answer {
 	a := answer{
 		code: http.StatusAccepted, Status: statusAccepted, Interaction: shown(e.Interaction),
-		Stream: r.Stream, Sequence: r.Sequence, MsgID: r.MsgID,
+		Stream: r.Stream, Sequence: r.Sequence, MsgID: r.MsgID, event: e,
 	}
 	if r.Duplicate {
 		a.code, a.Status = http.StatusOK, statusDuplicate

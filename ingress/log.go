@@ -39,24 +39,22 @@ func (o *occasional) allow() (held int, ok bool) {
 
 // journal writes what happens to requests into the log.
 type journal struct {
-	log    logrus.FieldLogger
+	log    *logrus.Entry
 	mu     sync.Mutex
 	latest map[string]*occasional // by source and kind of trouble, both bounded
 }
 
-func newJournal(log logrus.FieldLogger) *journal {
+func newJournal(log *logrus.Entry) *journal {
 	return &journal{log: log, latest: make(map[string]*occasional)}
 }
 
 // refused logs a refusal: what the mesh could not do as a warning, forged signatures as well,
 // anything else for debugging only.
 func (j *journal) refused(source string, r *http.Request, e *Error) {
-	log := j.log.WithFields(logrus.Fields{"source": source, "status": e.Status, "reason": e.Reason, "remote": r.RemoteAddr})
-	if e.Err != nil {
-		log = log.WithError(e.Err)
-	}
 	if e.Reason != reasonUnavailable && e.Reason != reasonKeysUnavailable && e.Reason != reasonUnauthorized && e.Reason != reasonInternal {
-		log.Debug("request refused")
+		if j.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
+			j.refusal(source, r, e).Debug("request refused")
+		}
 		return
 	}
 	kind := e.Reason
@@ -64,8 +62,16 @@ func (j *journal) refused(source string, r *http.Request, e *Error) {
 		kind += "/" + string(signature)
 	}
 	if held, ok := j.occasion(source, kind).allow(); ok {
-		log.WithField("unlogged", held).Warn("request refused")
+		j.refusal(source, r, e).WithField("unlogged", held).Warn("request refused")
 	}
+}
+
+func (j *journal) refusal(source string, r *http.Request, e *Error) *logrus.Entry {
+	log := j.log.WithFields(logrus.Fields{"source": source, "status": e.Status, "reason": e.Reason, "remote": r.RemoteAddr})
+	if e.Err != nil {
+		log = log.WithError(e.Err)
+	}
+	return log
 }
 
 // taken logs an event that was stored: one in quarantine as a warning, for somebody has to look
@@ -77,20 +83,29 @@ func (j *journal) taken(source string, a answer) {
 		}
 		return
 	}
-	log := j.log.WithFields(logrus.Fields{
-		"source": source, "status": a.Status, "reason": a.Reason,
-		"interaction": a.Interaction, "stream": a.Stream, "sequence": a.Sequence,
-	})
 	if a.Status != statusQuarantined {
-		log.Debug("request answered")
+		if j.log.Logger.IsLevelEnabled(logrus.DebugLevel) {
+			j.about(source, a).Debug("request answered")
+		}
 		return
 	}
 	if held, ok := j.occasion(source, a.Reason).allow(); ok {
+		log := j.about(source, a)
 		if a.detail != "" {
 			log = log.WithField("detail", a.detail)
 		}
 		log.WithField("unlogged", held).Warn("an event went into quarantine")
 	}
+}
+
+func (j *journal) about(source string, a answer) *logrus.Entry {
+	log := j.log
+	if a.event != nil {
+		log = log.WithFields(a.event.LogFields())
+	}
+	return log.WithFields(logrus.Fields{
+		"source": source, "status": a.Status, "reason": a.Reason, "stream": a.Stream, "sequence": a.Sequence,
+	})
 }
 
 func (j *journal) occasion(source, kind string) *occasional {

@@ -50,7 +50,7 @@ func TestServerLogIsBounded(t *testing.T) {
 
 func TestTroubleOfOneSourceDoesNotHideThatOfAnother(t *testing.T) {
 	logger, out := newLog()
-	j := newJournal(logger)
+	j := newJournal(logrus.NewEntry(logger))
 	for range 100 {
 		for _, source := range []string{"a", "b"} {
 			j.refused(source, &http.Request{}, &Error{Status: 401, Reason: reasonUnauthorized})

@@ -11,6 +11,7 @@ import (
 type metrics struct {
 	requests          *prometheus.CounterVec
 	signatureFailures *prometheus.CounterVec
+	quarantined       *prometheus.CounterVec
 	seconds           *prometheus.HistogramVec
 	inFlight          *prometheus.GaugeVec
 	bodyBytes         *prometheus.CounterVec
@@ -27,7 +28,11 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}, []string{"source", "outcome"}),
 		signatureFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "genmesh_ingress_signature_failures_total",
-			Help: "Requests refused for their signature: missing, several, malformed or mismatch.",
+			Help: "Requests refused for their signature: missing, several, malformed, mismatch, expired, claims or uncovered.",
+		}, []string{"source", "reason"}),
+		quarantined: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "genmesh_ingress_quarantined_total",
+			Help: "Events that were put into quarantine, by why they could not go on their way. A redelivery of one that is there does not count.",
 		}, []string{"source", "reason"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "genmesh_ingress_seconds",
@@ -46,7 +51,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.signatureFailures, m.seconds, m.inFlight, m.bodyBytes} {
+	for _, c := range []prometheus.Collector{m.requests, m.signatureFailures, m.quarantined, m.seconds, m.inFlight, m.bodyBytes} {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("register the metrics of ingress: %w", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Options is what a Server is made of.
@@ -38,6 +39,8 @@ type Options struct {
 	Logger logrus.FieldLogger
 	// Registerer takes the metrics; nil leaves them uncollected.
 	Registerer prometheus.Registerer
+	// Tracing makes the spans of signed requests; nil makes none, and events carry the trace context that came with them.
+	Tracing trace.TracerProvider
 }
 
 // The limits of every connection. What a sender does slower than this it does not finish.

@@ -171,8 +171,8 @@ func TestEngageBringsSeveralEventsInOnePost(t *testing.T) {
 
 func TestSplitKeepsEveryByteAroundTheList(t *testing.T) {
 	body := "{ \"a\" : [ {\"x\": \"[,]\"} ,\n {\"y\":1.0} ] , \"b\":\"\\u00e4\" }"
-	bodies, reason := split([]byte(body), "a")
-	require.Empty(t, reason)
+	bodies, reason, detail := split([]byte(body), "a")
+	require.Empty(t, reason+detail)
 	assert.Equal(t, []string{
 		"{ \"a\" : [{\"x\": \"[,]\"}] , \"b\":\"\\u00e4\" }", "{ \"a\" : [{\"y\":1.0}] , \"b\":\"\\u00e4\" }",
 	}, []string{string(bodies[0]), string(bodies[1])})
@@ -182,13 +182,14 @@ func FuzzSplit(f *testing.F) {
 	f.Add([]byte(sampleOf(f, "genesys-engage")))
 	f.Add([]byte(`{"data":{"entities":[1,"]",[[]],{"a":{}}]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if checkJSON(body) != "" {
+		if !isGoodJSON(body) {
 			return
 		}
-		bodies, reason := split(body, "data.entities")
+		bodies, reason, detail := split(body, "data.entities")
 		require.Equal(t, reason == "", len(bodies) > 0)
+		require.Equal(t, reason == "", detail == "")
 		for _, b := range bodies {
-			require.Empty(t, checkJSON(b), "each is as good as the whole: %s", b)
+			require.True(t, isGoodJSON(b), "each is as good as the whole: %s", b)
 		}
 	})
 }

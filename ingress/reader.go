@@ -25,7 +25,8 @@ type Reader struct {
 // Reading is one event as it was read.
 type Reading struct {
 	Event mesh.Event
-	// Reason is why the event can't go on its way, in one word of a closed set; "" if it can.
+	// Reason is why the event can't go on its way, in one word of a closed set; "" if it can. The event's
+	// Detail says more of it, and repeats nothing of the body.
 	Reason string
 	// Content is what a schema describes, as JSON; "" if the body could not be read.
 	Content string
@@ -61,12 +62,12 @@ func NewReader(source mesh.Source) (*Reader, error) {
 // Read makes events of a delivery's body. They share what envelope has of the delivery, and the
 // body. There is at least one, in the order in which they stand in the body.
 func (r *Reader) Read(h http.Header, envelope mesh.Event) []Reading {
-	if reason := checkJSON(envelope.Body); reason != "" {
-		return []Reading{unread(envelope, reason)}
+	if reason, detail := checkJSON(envelope.Body); reason != "" {
+		return []Reading{unread(envelope, reason, detail)}
 	}
-	bodies, reason := split(envelope.Body, r.source.Identity.Events)
+	bodies, reason, detail := split(envelope.Body, r.source.Identity.Events)
 	if reason != "" {
-		return []Reading{unread(envelope, reason)}
+		return []Reading{unread(envelope, reason, detail)}
 	}
 	readings := make([]Reading, len(bodies))
 	for i, body := range bodies {
@@ -88,8 +89,9 @@ func (r *Reader) Reread(e mesh.Event) []Reading {
 }
 
 // unread is the reading of a body that can't be read.
-func unread(e mesh.Event, reason string) Reading {
+func unread(e mesh.Event, reason, detail string) Reading {
 	e.Fingerprint = rawFingerprint(e.Body)
+	e.Detail = clip(detail, mesh.MaxValueBytes)
 	return Reading{Event: e, Reason: reason}
 }
 
@@ -105,8 +107,8 @@ func (r *Reader) read(h http.Header, e mesh.Event) Reading {
 	d.text(&e.Media, id.media, mesh.MaxValueBytes)
 	d.text(&e.Organization, id.organization, mesh.MaxValueBytes)
 	d.time(&e.Occurred, id.occurred)
-	reason, detail := r.judge(&e, pattern, d.content)
-	e.Detail = detail
+	reason, detail := r.judge(&e, pattern, d)
+	e.Detail = clip(detail, mesh.MaxValueBytes)
 	return Reading{Event: e, Reason: reason, Content: d.content}
 }
 
@@ -118,26 +120,27 @@ func (r *Reader) eventID(pattern string) selectors {
 	return r.identity.eventID
 }
 
-// judge says why the event can't go on its way, or "".
-func (r *Reader) judge(e *mesh.Event, pattern, content string) (reason, detail string) {
+// judge says why the event can't go on its way, or "". What it was read from is only looked at again
+// to tell what is wrong with it.
+func (r *Reader) judge(e *mesh.Event, pattern string, d *document) (reason, detail string) {
 	switch pinned := r.source.Organizations; {
 	case strings.HasPrefix(e.Type, mesh.OwnTypes):
 		return reasonReservedType, "types that begin with " + mesh.OwnTypes + " are of genmesh's own events"
 	case e.Interaction == "" && r.source.WithoutInteraction != mesh.InteractionOptional:
-		return reasonNoInteraction, ""
+		return reasonNoInteraction, d.lookedFor(r.source.Identity.Interaction, r.identity.interaction)
 	case len(pinned) > 0 && !slices.Contains(pinned, e.Organization):
-		return reasonOrganization, ""
+		return reasonOrganization, r.detailOfOrganization(e, d)
 	case !r.isFresh(e):
-		return reasonEventAge, ""
+		return reasonEventAge, r.detailOfAge(e, d)
 	}
-	err := r.schemas.Check(pattern, content)
+	err := r.schemas.Check(pattern, d.content)
 	if err == nil {
 		return "", ""
 	}
 	if v, ok := errors.AsType[*schema.Violation](err); ok {
-		return reasonSchema, clip(v.Error(), mesh.MaxValueBytes)
+		return reasonSchema, v.Error()
 	}
-	return reasonSchema, ""
+	return reasonSchema, "it can't be checked"
 }
 
 // isFresh reports whether the event is not too old and not from too far ahead. Where an age is

@@ -18,6 +18,7 @@ func FuzzReader(f *testing.F) {
 	for _, body := range []string{
 		goodBody, `{`, `{"data":{"id":9007199254740993}}`, `{"data":{"id":"\ud83d\ude00\r\n*.>"}}`,
 		`{"data":{"id":"1","type":["call"]},"timestamp":1e400,"eventTypeId":{}}`, `{"data":[{"id":"1"}]}`,
+		`{"QXZ":[1,"QXZ",{"QXZ":tru}]}`, `{"QXZ":1,"QXZ":"\u00QX"}`, `{"data":{"id":{"QXZ":-}}}`, `{"data":{"id":["QXZ"],"type":{}}}`,
 		`{"data":{"id":"<script>"},"id":"` + strings.Repeat("ä", 300) + `"}`, "\xef\xbb\xbf{}", "null",
 	} {
 		f.Add([]byte(body))
@@ -31,6 +32,9 @@ func FuzzReader(f *testing.F) {
 		if e.Interaction == "" {
 			require.NotEmpty(t, readings[0].Reason)
 		}
+		require.Equal(t, readings[0].Reason == "", e.Detail == "")
+		require.LessOrEqual(t, len(e.Detail), mesh.MaxValueBytes)
+		require.False(t, strings.ContainsAny(e.Detail, "QXZ"), "no word of ours has these letters: %s", e.Detail)
 		require.Len(t, e.Fingerprint, 32)
 		for _, value := range []string{e.ID, e.Type, e.Media, e.Organization} {
 			require.LessOrEqual(t, len(value), mesh.MaxValueBytes)

@@ -17,7 +17,8 @@ import (
 // is not signed is never parsed. It comes before the source's limits too, or strangers could use
 // them up. What is signed is never refused for its looks: what can't go on its way is stored in
 // quarantine.
-func (s *receiver) receive(w http.ResponseWriter, r *http.Request) (answer, error) {
+func (s *receiver) receive(w http.ResponseWriter, r *http.Request) (a answer, err error) {
+	began := time.Now()
 	if err := refuseEncoded(r.Header); err != nil {
 		return answer{}, err
 	}
@@ -33,11 +34,17 @@ func (s *receiver) receive(w http.ResponseWriter, r *http.Request) (answer, erro
 	if err := s.verify(ctx, r, &envelope); err != nil {
 		return answer{}, err
 	}
+	ctx, traced := s.tracing.request(ctx, r, began, &envelope)
+	defer func() { traced.answered(s.source.AcceptedStatus, a, err) }()
 	if err := s.admit(); err != nil {
 		return answer{}, err
 	}
 	defer s.leave()
-	return s.store(ctx, s.reader.Read(r.Header, envelope))
+	readings := s.reader.Read(r.Header, envelope)
+	ctx, publication := s.tracing.publication(ctx, readings)
+	a, err = s.store(ctx, readings)
+	publication.stored(err)
+	return a, err
 }
 
 // refuseEncoded refuses compressed bodies: nothing is unpacked, so 50 kB stay 50 kB.
@@ -105,6 +112,9 @@ func (s *receiver) store(ctx context.Context, readings []Reading) (answer, error
 			return answer{}, commitError(err)
 		}
 		answers[i] = quarantined(&reading.Event, receipt, reading.Reason)
+		if !receipt.Duplicate {
+			s.metrics.quarantined.WithLabelValues(s.source.Name, reading.Reason).Inc()
+		}
 	}
 	receipts, err := s.commit(ctx, good)
 	if err != nil {

@@ -187,6 +187,8 @@ func TestQuarantine(t *testing.T) {
 			require.Len(t, store.all(), 1)
 			assert.Equal(t, c.body, string(store.all()[0].Body))
 			assert.NotEmpty(t, store.all()[0].Fingerprint)
+			assert.NotEmpty(t, store.all()[0].Detail)
+			assert.NotContains(t, got.raw, store.all()[0].Detail, "it is for us and not for the sender")
 			assert.Equal(t, "quarantined", s.post(c.body).Status, "a repetition is told the same")
 		})
 	}

@@ -22,6 +22,7 @@ type receiver struct {
 	committer    Committer
 	answerWithin time.Duration
 	metrics      *metrics
+	tracing      tracing
 
 	reading  chan struct{} // bodies being read, of all sources
 	inFlight *atomic.Int64 // shared with the receivers of this source before and after
@@ -67,9 +68,13 @@ func (s *Server) newReceiver(source mesh.Source, before *receiver) (*receiver, e
 		committer:    s.options.Store,
 		answerWithin: time.Duration(source.AnswerWithin),
 		metrics:      s.metrics,
+		tracing:      newTracing(s.options.Tracing, source),
 		reading:      s.reading,
 		inFlight:     new(atomic.Int64),
 		limiter:      newLimiter(source.RateLimit),
+	}
+	for _, reason := range genesys.SignatureErrors() {
+		s.metrics.signatureFailures.WithLabelValues(source.Name, string(reason)) // so that the first one is seen as an increase
 	}
 	if before != nil {
 		next.inFlight = before.inFlight

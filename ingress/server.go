@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/genmesh/genmesh/keypair"
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/net/netutil"
@@ -20,7 +21,7 @@ import (
 // Server takes the requests of all sources. All its methods are safe for concurrent use.
 type Server struct {
 	options  Options
-	log      logrus.FieldLogger
+	log      *logrus.Entry
 	journal  *journal
 	metrics  *metrics
 	panics   occasional
@@ -76,11 +77,16 @@ func (s *Server) newTLSConfig() (*tls.Config, error) {
 	if cert == "" || key == "" {
 		return nil, errors.New("TLS needs both a certificate file and a key file")
 	}
-	files, err := newCertificate(cert, key, s.log)
+	files, err := keypair.Open(cert, key, s.log)
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: files.get}, nil
+	if s.options.Registerer != nil {
+		if err := s.options.Registerer.Register(files.Metric("ingress")); err != nil {
+			return nil, fmt.Errorf("register the metrics of ingress: %w", err)
+		}
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: files.Get}, nil
 }
 
 // newHTTPServer speaks HTTP/2 only over TLS.
@@ -130,7 +136,7 @@ func (s *Server) Update(sources []mesh.Source) error {
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- s.serve() }()
-	s.log.WithField("addr", s.Addr().String()).Info("ingress is listening")
+	s.log.WithField("address", s.Addr().String()).Info("ingress is listening")
 	select {
 	case err := <-served:
 		return fmt.Errorf("ingress on %s: %w", s.Addr(), err)

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"fmt"
 	"iter"
 
 	"github.com/genmesh/genmesh/mesh"
@@ -18,28 +19,31 @@ const (
 // split makes a body for each event of a body that brings several at path: the same, byte for byte,
 // with the list cut to this one. So whoever knows the sender's format can read it. A body that
 // brings one event, or no list, stays as it is.
-func split(body []byte, path string) (bodies [][]byte, reason string) {
+func split(body []byte, path string) (bodies [][]byte, reason, detail string) {
 	if path == "" {
-		return [][]byte{body}, ""
+		return [][]byte{body}, "", ""
 	}
 	list := gjson.GetBytes(body, path)
 	if !list.IsArray() {
-		return [][]byte{body}, ""
+		return [][]byte{body}, "", ""
 	}
 	elements := list.Array()
 	around := len(body) - len(list.Raw)
-	switch n := len(elements); {
+	switch n, size := len(elements), len(elements)*around+len(list.Raw); {
 	case n == 0:
-		return nil, reasonNoEvents
+		return nil, reasonNoEvents, fmt.Sprintf("the list at %s is empty", path)
 	case n == 1:
-		return [][]byte{body}, ""
-	case n > mesh.MaxEventsAtOnce || n*around+len(list.Raw) > maxSplitBytes:
-		return nil, reasonTooManyEvents
+		return [][]byte{body}, "", ""
+	case n > mesh.MaxEventsAtOnce:
+		return nil, reasonTooManyEvents, fmt.Sprintf("%d events are at %s; at most %d go at once", n, path, mesh.MaxEventsAtOnce)
+	case size > maxSplitBytes:
+		return nil, reasonTooManyEvents, fmt.Sprintf("%d events are at %s, and %d bytes together, each with all that stands around it; at most %d go at once",
+			n, path, size, maxSplitBytes)
 	}
 	for _, e := range elements {
 		bodies = append(bodies, cut(body, list, e))
 	}
-	return bodies, ""
+	return bodies, "", ""
 }
 
 // cut is the body with its list cut to one element.
@@ -75,7 +79,11 @@ func (r *Reader) Parts(e mesh.Event) iter.Seq[Reading] {
 
 // listIn is the list of events in a body, and how many it has; none if there is no such list.
 func (r *Reader) listIn(body []byte) (list gjson.Result, n int) {
-	if path := r.source.Identity.Events; path != "" && checkJSON(body) == "" {
+	path := r.source.Identity.Events
+	if path == "" {
+		return list, 0
+	}
+	if reason, _ := checkJSON(body); reason == "" {
 		list = gjson.GetBytes(body, path)
 	}
 	if list.IsArray() {

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -26,21 +27,22 @@ const (
 
 // checkJSON says why a body can't be read, or "" if it is one JSON object that all parsers read
 // alike: no name twice in an object, valid UTF-8, no byte order mark, nothing after the object.
-func checkJSON(body []byte) (reason string) {
-	switch value := jsontext.Value(body); {
-	case deeperThan(body, maxJSONDepth):
-		return reasonTooDeep
-	case !value.IsValid():
-		return reasonInvalidJSON
-	case value.Kind() != jsontext.KindBeginObject:
-		return reasonNoObject
+func checkJSON(body []byte) (reason, detail string) {
+	if at, deeper := deeperThan(body, maxJSONDepth); deeper {
+		return reasonTooDeep, fmt.Sprintf("at byte %d: objects and arrays are nested more than %d deep", at, maxJSONDepth)
 	}
-	return ""
+	switch value := jsontext.Value(body); {
+	case !value.IsValid():
+		return reasonInvalidJSON, detailOfInvalid(body)
+	case value.Kind() != jsontext.KindBeginObject:
+		return reasonNoObject, "it is " + kindName(value.Kind())
+	}
+	return "", ""
 }
 
-// deeperThan reports whether brackets outside of strings nest deeper than limit. It needs no
-// stack and reads any bytes, so it can stand before the parser.
-func deeperThan(body []byte, limit int) bool {
+// deeperThan reports whether and where brackets outside of strings nest deeper than limit. It needs
+// no stack and reads any bytes, so it can stand before the parser.
+func deeperThan(body []byte, limit int) (at int, deeper bool) {
 	depth, inString := 0, false
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
@@ -51,13 +53,13 @@ func deeperThan(body []byte, limit int) bool {
 		case inString:
 		case c == '{' || c == '[':
 			if depth++; depth > limit {
-				return true
+				return i, true
 			}
 		case c == '}' || c == ']':
 			depth--
 		}
 	}
-	return false
+	return 0, false
 }
 
 // clip is a copy of the first maxBytes of s that ends between characters. A copy, so that a

@@ -16,9 +16,20 @@ func TestClip(t *testing.T) {
 }
 
 func TestDepthIsCountedOutsideOfStrings(t *testing.T) {
-	assert.False(t, deeperThan([]byte(`{"a":"[[[[{{{{\"[[[["}`), 1))
-	assert.True(t, deeperThan([]byte(`{"a":"\\",  "b":[]}`), 1))
-	assert.False(t, deeperThan([]byte(`[][][][]`), 1))
-	assert.True(t, deeperThan([]byte(`[[`), 1))
-	assert.False(t, deeperThan([]byte(`"\`), 1))
+	for body, want := range map[string]int{
+		`{"a":"[[[[{{{{\"[[[["}`: -1,
+		`{"a":"\\",  "b":[]}`:    16,
+		`[][][][]`:               -1,
+		`[[`:                     1,
+		`"\`:                     -1,
+	} {
+		at, deeper := deeperThan([]byte(body), 1)
+		assert.Equal(t, want >= 0, deeper, body)
+		assert.Equal(t, max(want, 0), at, body)
+	}
+}
+
+func isGoodJSON(body []byte) bool {
+	reason, _ := checkJSON(body)
+	return reason == ""
 }

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,12 +21,21 @@ type Audit struct {
 	// Action is one word, such as "erase"; it is the last part of the record's subject.
 	Action string `json:"action"`
 	// InteractionSHA256 is the hash of the interaction's id, in hex; see HashInteraction.
-	InteractionSHA256 string          `json:"interaction_sha256,omitempty"`
-	Source            string          `json:"source,omitempty"`
-	Subscriber        string          `json:"subscriber,omitempty"`
-	Reason            string          `json:"reason,omitempty"`
-	Streams           []StreamErasure `json:"streams,omitempty"`
-	Result            AuditResult     `json:"result"`
+	InteractionSHA256 string `json:"interaction_sha256,omitempty"`
+	Source            string `json:"source,omitempty"`
+	Subscriber        string `json:"subscriber,omitempty"`
+	// About says in words what was chosen, or what exactly was done.
+	About string `json:"about,omitempty"`
+	// Numbers are the numbers of dead letters or of events in quarantine that were chosen, as ranges: "3, 7-12". They
+	// are cut where they are many.
+	Numbers string `json:"numbers,omitempty"`
+	// Count is how many were chosen, Done and Failed what became of them.
+	Count   int             `json:"count,omitempty"`
+	Done    int             `json:"done,omitempty"`
+	Failed  int             `json:"failed,omitempty"`
+	Reason  string          `json:"reason,omitempty"`
+	Streams []StreamErasure `json:"streams,omitempty"`
+	Result  AuditResult     `json:"result"`
 	// Problem is why something was not done.
 	Problem string `json:"problem,omitempty"`
 }
@@ -33,8 +43,23 @@ type Audit struct {
 // Actor is who did something, as far as is known.
 type Actor struct {
 	OSUser     string `json:"os_user,omitempty"`
+	Host       string `json:"host,omitempty"`
 	NATSUser   string `json:"nats_user,omitempty"`
 	Connection string `json:"connection,omitempty"`
+	// User is who is signed in at the console that was used, Role and Via what for and how, Address from where: "" elsewhere.
+	User    string `json:"user,omitempty"`
+	Role    string `json:"role,omitempty"`
+	Via     string `json:"via,omitempty"`
+	Address string `json:"address,omitempty"`
+}
+
+// String is the name by which people know who it was.
+func (a Actor) String() string {
+	name := cmp.Or(a.User, a.OSUser, a.NATSUser, "unknown")
+	if a.User == "" && a.Host != "" {
+		name += "@" + a.Host
+	}
+	return name
 }
 
 // AuditResult says how far something came.

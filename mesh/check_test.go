@@ -95,8 +95,8 @@ func TestMistakesNameTheFileThatWasRead(t *testing.T) {
 func TestSourcesAreCheckedByTheirUsersToo(t *testing.T) {
 	opts := parseOptions(nil)
 	opts.CheckSource = func(_ *Topology, s Source) error { return &FieldError{Field: "path", Problem: s.Name + " is taken"} }
-	_, err := ParseTopology(shippedFile(t), opts)
-	require.EqualError(t, err, "streams.json:7:15: sources[0].path: genesys is taken")
+	_, err := ParseTopology(sampleFile(t), opts)
+	require.EqualError(t, err, "streams.json:5:15: sources[0].path: genesys is taken")
 }
 
 // What a reference stands for may be a secret, wherever it is written.
@@ -125,7 +125,7 @@ func TestNothingFoundIsNoError(t *testing.T) {
 	opts := parseOptions(nil)
 	asked := 0
 	opts.CheckSubscriber = func(*Topology, Subscriber) error { asked++; return nil }
-	_, err := ParseTopology(shippedFile(t), opts)
+	_, err := ParseTopology(sampleFile(t), opts)
 	require.NoError(t, err)
 	assert.Equal(t, 3, asked)
 }

@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // commitMetrics count what the committers of one process do, by stream.
 type commitMetrics struct {
 	batchEvents *prometheus.HistogramVec
+	seconds     *prometheus.HistogramVec
 	refused     *prometheus.CounterVec
 	remembered  *prometheus.CounterVec
 	repeats     *prometheus.CounterVec
@@ -16,6 +17,11 @@ func newCommitMetrics(r prometheus.Registerer) *commitMetrics {
 			Name:    "genmesh_commit_batch_events",
 			Help:    "Events that were stored by one commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+		}, []string{"stream"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "genmesh_commit_seconds",
+			Help:    "Time from handing an event to the committer to the acknowledgement of its stream, the wait for the commit before it included.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"stream"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "genmesh_commit_batches_refused_total",
@@ -31,7 +37,7 @@ func newCommitMetrics(r prometheus.Registerer) *commitMetrics {
 		}, []string{"stream", "repeat"}),
 	}
 	if r != nil {
-		r.MustRegister(m.batchEvents, m.refused, m.remembered, m.repeats)
+		r.MustRegister(m.batchEvents, m.seconds, m.refused, m.remembered, m.repeats)
 	}
 	return m
 }

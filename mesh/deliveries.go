@@ -34,6 +34,23 @@ type Delivery struct {
 	Waited Duration `json:"waited,omitempty"`
 	// Replay is true for a dead letter or a part of the history that was replayed.
 	Replay bool `json:"replay,omitempty"`
+	// EachAttempt tells the latest attempts of the process that brought it to its end, at most MaxEachAttempt, the oldest first. They are left out where
+	// the first one was taken.
+	EachAttempt []Attempt `json:"each_attempt,omitempty"`
+}
+
+// MaxEachAttempt bounds the attempts of a Delivery that are told one by one.
+const MaxEachAttempt = 20
+
+// Attempt is one try to hand an event to a target. It has none of the target's words: they may repeat something of the event.
+type Attempt struct {
+	At   time.Time `json:"at"`
+	Took Duration  `json:"took"`
+	// Outcome is "delivered", "failed" and to be tried again, "rejected" for good, "waits" if the target asked for air, or
+	// "unusable" if it can't be used for any event. The last two count as no attempt.
+	Outcome string `json:"outcome"`
+	// Status is that of the target's answer; 0 if there was none.
+	Status int `json:"status,omitempty"`
 }
 
 // Outcome is how a delivery ended.

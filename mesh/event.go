@@ -74,9 +74,9 @@ type Event struct {
 
 // Place is where an event lies, or lay.
 type Place struct {
-	Stream   string
-	Sequence uint64
-	Stored   time.Time
+	Stream   string    `json:"stream"`
+	Sequence uint64    `json:"sequence"`
+	Stored   time.Time `json:"stored"`
 }
 
 // FirstPlace is where the event was stored when it came in, also for one that is replayed.

@@ -23,10 +23,10 @@ import (
 	"github.com/genmesh/genmesh/mesh/meshtest"
 )
 
-// edited parses the shipped streams.json after replacing texts in it, pair by pair.
+// edited parses the sample streams.json after replacing texts in it, pair by pair.
 func edited(t *testing.T, pairs ...string) *mesh.Topology {
 	t.Helper()
-	data, err := os.ReadFile("../streams.json")
+	data, err := os.ReadFile("testdata/streams.json")
 	require.NoError(t, err)
 	text := string(data)
 	for i := 0; i < len(pairs); i += 2 {
@@ -167,16 +167,16 @@ func TestHarmlessEditsUpdate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			js := meshtest.Start(t).JetStream()
-			shipped, changed := edited(t), edited(t, edit...)
-			apply(t, shipped, js)
+			sample, changed := edited(t), edited(t, edit...)
+			apply(t, sample, js)
 			plan := planned(t, changed, js)
 			require.Empty(t, plan.Destructive(), text(t, plan))
 			require.NoError(t, plan.Apply(context.Background(), js, false))
 			requireEmpty(t, planned(t, changed, js))
 			// And back again: what is left out goes back to its default.
-			back := planned(t, shipped, js)
+			back := planned(t, sample, js)
 			require.NoError(t, back.Apply(context.Background(), js, true), text(t, back))
-			requireEmpty(t, planned(t, shipped, js))
+			requireEmpty(t, planned(t, sample, js))
 		})
 	}
 }
@@ -262,13 +262,13 @@ func TestPlanShowsEveryFieldOfASubscriberThatIsEdited(t *testing.T) {
 		if row.shown == "" {
 			row.shown = field
 		}
-		shipped, changed := edited(t), edited(t, row.edit...)
+		sample, changed := edited(t), edited(t, row.edit...)
 		there := text(t, planned(t, changed, js))
 		assert.Regexp(t, changeLine(row.shown, row.from, row.to), there, field)
 		apply(t, changed, js)
-		back := text(t, planned(t, shipped, js))
+		back := text(t, planned(t, sample, js))
 		assert.Regexp(t, changeLine(row.shown, row.to, row.from), back, field)
-		apply(t, shipped, js)
+		apply(t, sample, js)
 		assert.NotContains(t, there+back, "planted")
 	}
 }

@@ -3,6 +3,7 @@ package mesh
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"reflect"
 	"testing"
 	"time"
@@ -155,8 +156,8 @@ func validates(t *testing.T, schema *jsonschema.Schema, document []byte) error {
 
 func TestSchemaTakesWhatTheParserTakes(t *testing.T) {
 	schema := compiledSchema(t)
-	require.NoError(t, validates(t, schema, shippedFile(t)))
-	topology, err := ParseTopology(shippedFile(t), parseOptions(nil))
+	require.NoError(t, validates(t, schema, sampleFile(t)))
+	topology, err := ParseTopology(sampleFile(t), parseOptions(nil))
 	require.NoError(t, err)
 	raw, err := json.Marshal(topology)
 	require.NoError(t, err)
@@ -164,6 +165,13 @@ func TestSchemaTakesWhatTheParserTakes(t *testing.T) {
 	for name, document := range goodFiles(t) {
 		assert.NoError(t, validates(t, schema, []byte(document)), name)
 	}
+}
+
+// TestSchemaTakesTheFileThatShips however it is edited: editors mark what it refuses.
+func TestSchemaTakesTheFileThatShips(t *testing.T) {
+	shipped, err := os.ReadFile("../streams.json")
+	require.NoError(t, err)
+	require.NoError(t, validates(t, compiledSchema(t), shipped))
 }
 
 func TestSchemaRefusesWhatEditorsShouldMark(t *testing.T) {

@@ -21,6 +21,9 @@ type Source struct {
 	Verification Verification `json:"verification,omitzero"`
 	// Identity says where in a delivery an event's envelope values are.
 	Identity Identity `json:"identity,omitzero"`
+	// Sensitive hides the bodies of the source's events, and what may repeat something of them, from
+	// those who may only view the console. Subscribers get them all the same; see Redact for those.
+	Sensitive bool `json:"sensitive,omitempty"`
 	// Organizations, where given, are the only tenants whose events go on their way; those of
 	// others are quarantined.
 	Organizations []string `json:"organizations,omitempty"`

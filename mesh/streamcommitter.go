@@ -43,7 +43,8 @@ type streamCommitter struct {
 type pending struct {
 	ctx      context.Context
 	event    Event
-	id       string // of the event's key
+	handed   time.Time // to the committer
+	id       string    // of the event's key
 	repeat   Repeat
 	outcome  chan outcome
 	delivery *delivery    // nil for a single event
@@ -52,7 +53,7 @@ type pending struct {
 }
 
 func newPending(ctx context.Context, e Event, repeat Repeat) pending {
-	return pending{ctx: ctx, event: e, id: msgID(e.Key), repeat: repeat, outcome: make(chan outcome, 1)}
+	return pending{ctx: ctx, event: e, handed: time.Now(), id: msgID(e.Key), repeat: repeat, outcome: make(chan outcome, 1)}
 }
 
 // key is the line of the event's key.
@@ -246,6 +247,7 @@ func (s *streamCommitter) settle(pub *publication) {
 		p.outcome <- outcome{err: pub.err}
 	default:
 		s.failing.Store(nil)
+		s.metrics.seconds.WithLabelValues(s.stream).Observe(time.Since(p.handed).Seconds())
 		s.note(pub)
 		s.answer(p, pub.id, pub.sequence, pub.duplicate)
 	}

@@ -58,12 +58,15 @@ type TimelineDelivery struct {
 	State      DeliveryState `json:"state"`
 	// Reason is why it is dead or was passed by.
 	Reason string `json:"reason,omitempty"`
-	// Attempts, Began, Ended and Waited are those of the Delivery that was recorded.
-	Attempts int       `json:"attempts,omitempty"`
-	Began    time.Time `json:"began,omitzero"`
-	Ended    time.Time `json:"ended,omitzero"`
-	Waited   Duration  `json:"waited,omitempty"`
-	Replay   bool      `json:"replay,omitempty"`
+	// Attempts, Began, Ended, Waited and EachAttempt are those of the Delivery that was recorded, or of the one UnderWay.
+	Attempts    int       `json:"attempts,omitempty"`
+	Began       time.Time `json:"began,omitzero"`
+	Ended       time.Time `json:"ended,omitzero"`
+	Waited      Duration  `json:"waited,omitempty"`
+	Replay      bool      `json:"replay,omitempty"`
+	EachAttempt []Attempt `json:"each_attempt,omitempty"`
+	// NextAttempt is that of the one UnderWay.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
 	// DeadLetter is the number of the dead letter, as long as it is there.
 	DeadLetter uint64 `json:"dead_letter,omitempty"`
 }

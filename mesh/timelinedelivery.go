@@ -51,6 +51,13 @@ func (f *timelineReader) deliveries(ctx context.Context) error {
 	return nil
 }
 
+func (d Delivery) onTimeline() TimelineDelivery {
+	return TimelineDelivery{
+		Subscriber: d.Subscriber, State: DeliveryState(d.Outcome), Reason: d.Reason, Attempts: d.Attempts,
+		Began: d.Began, Ended: d.Ended, Waited: d.Waited, Replay: d.Replay, EachAttempt: d.EachAttempt,
+	}
+}
+
 // records are the deliveries that were recorded, by their events.
 func (f *timelineReader) records(ctx context.Context) (map[eventPlace][]TimelineDelivery, error) {
 	of := make(map[eventPlace][]TimelineDelivery, len(f.line.Events))
@@ -60,10 +67,7 @@ func (f *timelineReader) records(ctx context.Context) (map[eventPlace][]Timeline
 	err := f.t.FindDeliveries(ctx, f.js, f.trace.interaction, f.line.Events[0].Stored, func(d Delivery) {
 		place := eventPlace{d.Stream, d.Sequence, d.Stored.UnixNano()}
 		if known, ours := of[place]; ours && len(known) < maxRecordsOfEvent {
-			of[place] = append(known, TimelineDelivery{
-				Subscriber: d.Subscriber, State: DeliveryState(d.Outcome), Reason: d.Reason, Attempts: d.Attempts,
-				Began: d.Began, Ended: d.Ended, Waited: d.Waited, Replay: d.Replay,
-			})
+			of[place] = append(known, d.onTimeline())
 		}
 	})
 	f.line.Recorded = err == nil

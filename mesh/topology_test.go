@@ -32,14 +32,15 @@ func parseOptions(env map[string]string) ParseOptions {
 	}
 }
 
-func shippedFile(t testing.TB) []byte {
-	data, err := os.ReadFile("../streams.json")
+// sampleFile is a streams.json of the tests' own: the one that ships is there for its users to edit.
+func sampleFile(t testing.TB) []byte {
+	data, err := os.ReadFile("testdata/streams.json")
 	require.NoError(t, err)
 	return data
 }
 
-func TestShippedFileNeedsNoEnvironment(t *testing.T) {
-	topology, err := ParseTopology(shippedFile(t), parseOptions(nil))
+func TestFileNeedsNoEnvironmentWhereItHasDefaults(t *testing.T) {
+	topology, err := ParseTopology(sampleFile(t), parseOptions(nil))
 	require.NoError(t, err)
 	require.Len(t, topology.Sources, 1)
 	require.Equal(t, Selectors{"data.id"}, topology.Sources[0].Identity.Interaction)
@@ -53,10 +54,10 @@ func TestShippedFileNeedsNoEnvironment(t *testing.T) {
 	require.Equal(t, topology, again)
 }
 
-// editedFile is the shipped file with texts replaced, pair by pair, each once.
+// editedFile is the sample file with texts replaced, pair by pair, each once.
 func editedFile(t testing.TB, pairs ...string) string {
 	t.Helper()
-	text := string(shippedFile(t))
+	text := string(sampleFile(t))
 	for i := 0; i < len(pairs); i += 2 {
 		require.Contains(t, text, pairs[i])
 		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
@@ -224,7 +225,7 @@ func TestMistakes(t *testing.T) {
 		"no advisories":          {[]string{`"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",`, ``}, `no stream takes "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"`, "ADVISORIES"},
 		"bad subscriber name":    {[]string{inSubscriber, `"name": "c.r.m",`}, `subscribers[0].name: "c.r.m" is no name`, ""},
 		"subscriber twice":       {[]string{inSubscriber, `"name": "analytics",`}, `subscribers[1].name: "analytics" is taken by subscribers[0].name`, ""},
-		"reader of dead letters": {[]string{`screen-pops the caller",` + "\n      " + `"stream": "INTERACTIONS"`, `",` + `"stream": "DEAD_LETTERS"`}, "subscribers[0].stream: DEAD_LETTERS keeps dead letters, not events", ""},
+		"reader of dead letters": {[]string{`screen-pops the caller", "stream": "INTERACTIONS"`, `", "stream": "DEAD_LETTERS"`}, "subscribers[0].stream: DEAD_LETTERS keeps dead letters, not events", ""},
 		"filter of nothing":      {[]string{inSubscriber, inSubscriber + `"filter_subject": "genesis.>",`}, `subscribers[0].filter_subject: "genesis.>" matches nothing`, "genesys.>"},
 		"overlapping filters":    {[]string{inSubscriber, inSubscriber + `"filter_subjects": ["genesys.*.a.>", "genesys.01.>"],`}, "subscribers[0].filter_subjects[1]: ", ""},
 		"both filters":           {[]string{inSubscriber, inSubscriber + `"filter_subject": "genesys.>", "filter_subjects": ["genesys.>"],`}, "subscribers[0].filter_subject: there are both", ""},
@@ -320,7 +321,7 @@ func TestSeveralMistakesAreReportedAtOnce(t *testing.T) {
 }
 
 func TestReferencesStandForNumbers(t *testing.T) {
-	topology, err := ParseTopology(shippedFile(t), parseOptions(map[string]string{"NATS_REPLICAS": "3", "CRM_URL": "https://a:b@crm/x?y=z"}))
+	topology, err := ParseTopology(sampleFile(t), parseOptions(map[string]string{"NATS_REPLICAS": "3", "CRM_URL": "https://a:b@crm/x?y=z"}))
 	require.NoError(t, err)
 	require.Equal(t, 3, topology.Streams[0].Replicas)
 	require.Equal(t, "https://crm", topology.Subscribers[0].Target.Display())
@@ -328,7 +329,7 @@ func TestReferencesStandForNumbers(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(raw), `"${CRM_URL:-log:}"`)
 
-	bad := mistakesOf(t, string(shippedFile(t)), map[string]string{"NATS_REPLICAS": "three"})
+	bad := mistakesOf(t, string(sampleFile(t)), map[string]string{"NATS_REPLICAS": "three"})
 	require.ErrorContains(t, bad, "streams[0].num_replicas: expected a whole number")
 }
 
@@ -360,7 +361,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestStreamForSubject(t *testing.T) {
-	topology, err := ParseTopology(shippedFile(t), parseOptions(nil))
+	topology, err := ParseTopology(sampleFile(t), parseOptions(nil))
 	require.NoError(t, err)
 	for subject, want := range map[string]string{
 		"genesys.00.interaction.call.1": "INTERACTIONS", "dead.>": "DEAD_LETTERS", "quarantine.>": "QUARANTINE",
@@ -383,7 +384,7 @@ func TestTooManyEntriesAreRefused(t *testing.T) {
 }
 
 func FuzzParseTopology(f *testing.F) {
-	f.Add(shippedFile(f))
+	f.Add(sampleFile(f))
 	for _, text := range goodFiles(f) {
 		f.Add([]byte(text))
 	}

@@ -197,7 +197,8 @@ func (b *binding) bind() error {
 }
 
 func (b *binding) drain(subscription jetstream.ConsumeContext) {
-	// One that is drained while its connection is away comes back with that, and nobody knows of it then (nats.go 1.55).
+	// One that is drained while its connection is away comes back with that, and nobody knows of it then (nats.go 1.55). In the moment
+	// between the end of a connection and the client's noticing that can't be told: what goes to nobody then comes again after ack_wait.
 	if b.isFenced() || !b.r.JetStream.Conn().IsConnected() {
 		subscription.Stop()
 	} else {

@@ -2,6 +2,7 @@ package workers
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -115,6 +116,8 @@ func (r *Runner) try(d *delivery, event *mesh.Event) ending {
 			}
 			return givenBack(0)
 		}
+		r.metrics.noteAttempt(&d.event, fate, err)
+		r.keepAttempt(d, began, fate, counts, err)
 		switch fate {
 		case Done:
 			r.answered(began)
@@ -142,6 +145,7 @@ func (r *Runner) try(d *delivery, event *mesh.Event) ending {
 			}
 			delay := delayBefore(r.Subscriber.Backoff, r.spent(d))
 			r.warnOfRetry(d, err, delay)
+			r.noteNext(d, delay)
 			if !sleep(d.b.leaving, delay) {
 				return givenBack(delay)
 			}
@@ -217,7 +221,9 @@ func (r *Runner) attempt(d *delivery, event *mesh.Event) error {
 	ctx := WithLease(withPace(d.b.working, r.turnstile.noteLimit), d.b.mayAct)
 	own := *event
 	own.Attempt = r.spent(d)
+	ctx, traced := r.tracing.attempt(ctx, d, &own)
 	err := call(ctx, r.Handler, own)
+	traced.end(err)
 	r.metrics.seconds.Observe(time.Since(started).Seconds())
 	return err
 }
@@ -231,8 +237,35 @@ func (r *Runner) record(d *delivery, outcome mesh.Outcome, reason string) {
 	r.Records.Record(mesh.Delivery{
 		Stream: at.Stream, Sequence: at.Sequence, Stored: at.Stored, Subscriber: r.Subscriber.Name,
 		Outcome: outcome, Reason: reason, Attempts: max(r.spent(d), 0), Began: d.began, Ended: time.Now(),
-		Waited: mesh.Duration(d.waited.Round(time.Millisecond)), Replay: d.b.isReplay,
+		Waited: mesh.Duration(d.waited.Round(time.Millisecond)), Replay: d.b.isReplay, EachAttempt: d.each,
 	}, mesh.Partition(d.event.Interaction))
+}
+
+// keepAttempt keeps an attempt for the record of the delivery, and for those who look on. An event that is taken at once needs none: the
+// record itself says when.
+func (r *Runner) keepAttempt(d *delivery, began time.Time, fate Fate, counts bool, err error) {
+	if fate == Done && len(d.each) == 0 {
+		return
+	}
+	attempt := mesh.Attempt{At: began.UTC(), Took: mesh.Duration(time.Since(began).Round(time.Microsecond)), Outcome: classOf(fate, err)}
+	if failure, ok := errors.AsType[*Failure](err); ok {
+		attempt.Status = failure.Status
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(d.each) == mesh.MaxEachAttempt {
+		d.each = slices.Delete(d.each, 0, 1)
+	}
+	d.each, d.next = append(d.each, attempt), time.Time{}
+	if d.tried = r.spent(d); fate == Wait || !counts {
+		d.tried--
+	}
+}
+
+func (r *Runner) noteNext(d *delivery, delay time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d.next = time.Now().Add(delay)
 }
 
 // spent is how many attempts the event has had: those of this process, and those that others left word of.
@@ -274,15 +307,20 @@ const buryWait = time.Second
 // gives it back. For the latter it returns true.
 func (r *Runner) bury(d *delivery, reason mesh.DeadReason, cause error) (returned bool) {
 	letter := r.letter(d, reason, cause)
+	ctx, traced := r.tracing.burial(d.b.working, &letter)
+	r.metrics.noteBurial(&d.event, reason, cause)
 	for refused := false; ; refused = true {
-		err := r.DeadLetters.Bury(d.b.working, letter)
+		err := r.DeadLetters.Bury(ctx, letter)
 		if err == nil {
+			traced.end(nil)
 			break
 		}
 		if !refused && d.b.working.Err() == nil {
+			r.metrics.faults.note(faultUnburied, &d.event, err)
 			r.explain(d, err).Error("the dead letter can't be stored; the event is kept until it can")
 		}
 		if !sleep(d.b.working, buryWait) {
+			traced.end(err)
 			return r.back(d, buryWait)
 		}
 	}
@@ -325,7 +363,5 @@ func (r *Runner) refuseUnreadable(d *delivery, cause error) {
 }
 
 func (r *Runner) explain(d *delivery, err error) *logrus.Entry {
-	return r.log.WithError(err).WithFields(logrus.Fields{
-		"interaction": d.event.Interaction, "sequence": d.event.Sequence, "attempt": r.spent(d),
-	})
+	return r.log.WithError(err).WithFields(d.event.LogFields()).WithField("attempt", r.spent(d))
 }

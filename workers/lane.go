@@ -33,6 +33,11 @@ type delivery struct {
 	proofs   int
 	first    time.Time
 	told     uint64 // over which connection the server was told what became of it; 0 if it can't have been
+	// each, tried and next are for those who look on, guarded by Runner.mu: the latest attempts, none while the target has refused nothing,
+	// how many count so far, and when there is another one after a pause.
+	each  []mesh.Attempt
+	tried int
+	next  time.Time
 }
 
 // place identifies an event. Stream and sequence alone would not: a stream that was deleted and

@@ -89,13 +89,14 @@ func TestWhatWaitsBehindAnotherConsumersEventIsGivenBackWhenItsOwnIsLeft(t *test
 
 // hold puts an event of the one interaction that these tests know into its lane, as if it had come from the server.
 func (b *binding) hold(sequence uint64) *placed {
+	return b.holdEvent(mesh.Event{Source: "s", Interaction: "i", Stream: b.stream, Sequence: sequence})
+}
+
+func (b *binding) holdEvent(e mesh.Event) *placed {
 	b.r.mu.Lock()
 	defer b.r.mu.Unlock()
-	msg := &placed{sequence: sequence}
-	d := &delivery{
-		b: b, event: mesh.Event{Source: "s", Interaction: "i", Stream: b.stream, Sequence: sequence}, msg: msg,
-		before: progress{Delivered: 1}, alive: time.Now(),
-	}
+	msg := &placed{sequence: e.Sequence}
+	d := &delivery{b: b, event: e, msg: msg, before: progress{Delivered: 1}, alive: time.Now()}
 	b.r.held[d.place()] = d
 	b.deliveries.Add(1)
 	b.r.enqueue(d)

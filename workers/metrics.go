@@ -1,6 +1,9 @@
 package workers
 
 import (
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/genmesh/genmesh/mesh"
@@ -18,6 +21,10 @@ type Metrics struct {
 	breakers *prometheus.GaugeVec
 	waiting  *prometheus.GaugeVec
 	served   *prometheus.GaugeVec
+	ends     *prometheus.GaugeVec // of certificates
+
+	faultsMu sync.Mutex
+	faults   map[string]*faults // by subscriber
 }
 
 // The outcomes of an attempt.
@@ -34,6 +41,7 @@ const (
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	subscriber := []string{"subscriber"}
 	m := &Metrics{
+		faults: make(map[string]*faults),
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "genmesh_worker_attempts_total",
 			Help: "Attempts to hand an event to a target, by outcome.",
@@ -72,10 +80,24 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "genmesh_worker_served_consumers",
 		Help: "Consumers of the subscriber that this process serves.",
 	}, subscriber)
+	m.ends = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "genmesh_worker_certificate_expiry_timestamp_seconds",
+		Help: "When the certificate of a subscriber's target, or the client's that it is shown, ends to be valid: as of the newest connection.",
+	}, []string{"subscriber", "use"})
 	if r != nil {
-		r.MustRegister(m.attempts, m.deaths, m.seconds, m.held, m.lag, m.stranded, m.breakers, m.waiting, m.served)
+		r.MustRegister(m.ends, m.attempts, m.deaths, m.seconds, m.held, m.lag, m.stranded, m.breakers, m.waiting, m.served)
 	}
 	return m
+}
+
+// NoteCertificate tells when a certificate ends to be valid; use is of a closed set.
+func (m *Metrics) NoteCertificate(subscriber, use string, ends time.Time) {
+	m.ends.WithLabelValues(subscriber, use).Set(float64(ends.Unix()))
+}
+
+// ForgetCertificates forgets those of a subscriber that is not served here any more: an alarm about one would never end.
+func (m *Metrics) ForgetCertificates(subscriber string) {
+	m.ends.DeletePartialMatch(prometheus.Labels{"subscriber": subscriber})
 }
 
 // subscriberMetrics are the metrics of one subscriber.
@@ -85,6 +107,7 @@ type subscriberMetrics struct {
 	seconds   prometheus.Observer
 	held, lag prometheus.Gauge
 	waiting   prometheus.Gauge
+	faults    *faults
 }
 
 func (m *Metrics) of(subscriber string) *subscriberMetrics {
@@ -94,6 +117,7 @@ func (m *Metrics) of(subscriber string) *subscriberMetrics {
 		held:    m.held.WithLabelValues(subscriber),
 		lag:     m.lag.WithLabelValues(subscriber),
 		waiting: m.waiting.WithLabelValues(subscriber),
+		faults:  m.faultsOf(subscriber),
 	}
 }
 

@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -31,14 +32,15 @@ type reconciler struct {
 func (u *Undertaker) reconcile(ctx context.Context, log logrus.FieldLogger) {
 	r := reconciler{js: u.JetStream, metrics: u.Metrics, log: log, before: map[string]int{}, reported: map[string]bool{}}
 	for sleep(ctx, reconcileInterval) {
-		stranded := map[string]int{}
-		for _, s := range u.Topology().Readers() {
+		readers, stranded := u.Topology().Readers(), map[string]int{}
+		for _, s := range readers {
 			n, err := countStranded(ctx, r.js, s)
 			if err == nil { // the runner reports a consumer that is away
 				stranded[s.Name] += n
 			}
 		}
 		r.judge(stranded)
+		r.forget(readers)
 	}
 }
 
@@ -54,6 +56,16 @@ func (r *reconciler) judge(stranded map[string]int) {
 		r.reported[subscriber] = lasting > 0
 	}
 	r.before = stranded
+}
+
+// forget drops what is known of subscribers that are no more: an alarm about one would never end.
+func (r *reconciler) forget(readers []mesh.Reader) {
+	for subscriber := range r.reported {
+		if !slices.ContainsFunc(readers, func(s mesh.Reader) bool { return s.Name == subscriber }) {
+			r.metrics.stranded.DeleteLabelValues(subscriber)
+			delete(r.reported, subscriber)
+		}
+	}
 }
 
 // countStranded counts the events that used up their deliveries and were not settled since.

@@ -29,7 +29,7 @@ type Recording struct {
 
 const (
 	recordInterval = time.Second
-	// maxUnrecorded bounds what waits to be recorded, at about 300 bytes each.
+	// maxUnrecorded bounds what waits to be recorded, at about 300 bytes each, 2 KB where attempts failed.
 	maxUnrecorded = 50_000
 )
 

@@ -44,7 +44,8 @@ func TestSharedConsumerThatIsLeftWhileNATSIsAwayIsLeftForGood(t *testing.T) {
 	handler := func(d *diary) workers.HandlerFunc {
 		return func(_ context.Context, e mesh.Event) error { d.write(e); return nil }
 	}
-	stop := m.staff().serve(0, handler(leaves))
+	leaver := m.staff()
+	stop := leaver.serve(0, handler(leaves))
 	m.staff().serve(0, handler(stays))
 	published := 0
 	for began := time.Now(); leaves.count() == 0 || stays.count() == 0; {
@@ -54,6 +55,7 @@ func TestSharedConsumerThatIsLeftWhileNATSIsAwayIsLeftForGood(t *testing.T) {
 		require.Eventually(t, func() bool { return leaves.count()+stays.count() == published }, resumption, time.Millisecond)
 	}
 	m.server.Stop()
+	require.Eventually(t, func() bool { return !leaver.js.Conn().IsConnected() }, resumption, time.Millisecond, "it knows that NATS is away")
 	left := make(chan struct{})
 	go func() {
 		defer close(left)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sirupsen/logrus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/genmesh/genmesh/mesh"
 )
@@ -46,6 +47,8 @@ type Options struct {
 	Crew    *Crew
 	Logger  logrus.FieldLogger
 	Metrics *Metrics
+	// Tracing makes a span of each attempt and of each burial, in the trace that the event carries; nil makes none.
+	Tracing trace.TracerProvider
 	// Grace is how long a runner that was told to end goes on with the events that it holds,
 	// before it gives them back. Default 15 s.
 	Grace time.Duration
@@ -64,6 +67,7 @@ type Runner struct {
 	Options
 	log       logrus.FieldLogger
 	metrics   *subscriberMetrics
+	tracing   tracing
 	turnstile *turnstile
 	standing  *standing
 
@@ -87,6 +91,7 @@ func NewRunner(o Options) *Runner {
 			"component": "worker", "subscriber": s.Name, "stream": s.Stream,
 		}),
 		metrics:  o.Metrics.of(s.Name),
+		tracing:  newTracing(o.Tracing, s),
 		standing: newStanding(),
 		held:     make(map[place]*delivery),
 		lanes:    make(map[string]*lane),

@@ -50,6 +50,7 @@ type mill struct {
 	letters  *mesh.DeadLetters
 	lease    time.Duration // of the workers that are hired; 0 is the default
 	log      logrus.FieldLogger
+	records  workers.Recorder // of deliveries; nil keeps none
 }
 
 func newMill(t *testing.T, crm string) *mill {
@@ -68,7 +69,7 @@ func (m *mill) run(h workers.HandlerFunc) (stop func()) {
 	m.t.Helper()
 	runner := workers.NewRunner(workers.Options{
 		JetStream: m.server.JetStream(), Subscriber: m.topology.Subscribers[0], ReplayStream: m.letters.Stream(), Handler: h,
-		DeadLetters: m.letters, Logger: meshtest.Quiet(), Metrics: workers.NewMetrics(nil), Grace: 2 * time.Second,
+		DeadLetters: m.letters, Records: m.records, Logger: meshtest.Quiet(), Metrics: workers.NewMetrics(nil), Grace: 2 * time.Second,
 	})
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan error, 1)

@@ -173,9 +173,8 @@ func (u *Undertaker) attend(ctx context.Context, msg jetstream.Msg, log logrus.F
 	}
 	if first {
 		u.Metrics.of(subscriber).dead(letter.Reason)
-		log.WithFields(logrus.Fields{
-			"subscriber": subscriber, "interaction": letter.Interaction, "sequence": a.Sequence, "reason": letter.Reason,
-		}).Error("dead letter: look at it with genmesh dead list")
+		log.WithFields(letter.LogFields()).WithFields(logrus.Fields{"subscriber": subscriber, "reason": letter.Reason}).
+			Error("dead letter: look at it with genmesh dead list")
 	}
 	if meta, err := msg.Metadata(); err == nil && meta.NumDelivered > 1 && !first {
 		if err := u.settle(a); err != nil {

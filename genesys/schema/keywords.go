@@ -87,3 +87,22 @@ func tellsIntegers(schema any) bool {
 	}
 	return false
 }
+
+// namesOf adds the members that a schema names, anywhere in it.
+func namesOf(schema any, to map[string]bool) {
+	switch v := schema.(type) {
+	case []any:
+		for _, value := range v {
+			namesOf(value, to)
+		}
+	case map[string]any:
+		for keyword, value := range v {
+			if named, isObject := value.(map[string]any); isObject && keyword == "properties" {
+				for name := range named {
+					to[name] = true
+				}
+			}
+			namesOf(value, to)
+		}
+	}
+}

@@ -25,6 +25,7 @@ type checked struct {
 	// shapes is nil for a schema that looks at values: no shape can tell whether it takes them.
 	shapes   *lru.Cache[uint64, struct{}]
 	integers bool // it tells whole numbers from others
+	names    map[string]bool
 }
 
 const (
@@ -90,7 +91,8 @@ func compile(name string, raw []byte) (*checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checked{schema: compiled, integers: tellsIntegers(document)}
+	c := &checked{schema: compiled, integers: tellsIntegers(document), names: make(map[string]bool)}
+	namesOf(document, c.names)
 	if looksAtShapeOnly(document) {
 		if c.shapes, err = lru.New[uint64, struct{}](maxShapes); err != nil {
 			return nil, err
@@ -106,10 +108,11 @@ var errNoLoader = errors.New("a schema may only refer to itself")
 
 func (noLoader) Load(url string) (any, error) { return nil, fmt.Errorf("%s: %w", url, errNoLoader) }
 
-// Violation is what a schema has against an event. It names places and rules, and no value: it may
-// be logged.
+// Violation is what a schema has against an event. It names places and rules and repeats nothing of
+// the event, neither its values nor the names of members that the schema does not name: it may be logged.
 type Violation struct {
-	// Pointer is the place in the content (RFC 6901), "" for all of it.
+	// Pointer is the place in the content (RFC 6901), "" for all of it. A "*" stands for a member that
+	// the schema does not name: where names are data, as in an object by telephone number, they are secret.
 	Pointer string
 	// Problem is the broken rule.
 	Problem string
@@ -163,7 +166,7 @@ func (c *checked) check(content string) error {
 			return err
 		}
 	}
-	return violation(failed)
+	return c.violation(failed, document)
 }
 
 // validate has the library's answer. The library is given what anybody could have signed: should it
@@ -223,14 +226,14 @@ func memberAt(document any, location []string) (object map[string]any, name stri
 
 // violation is the first of the rules that were broken, in the order of their places, without what the
 // library tells of values.
-func violation(failed *jsonschema.ValidationError) error {
+func (c *checked) violation(failed *jsonschema.ValidationError, document any) error {
 	var first *jsonschema.ValidationError
 	for leaf := range leaves(failed) {
 		if first == nil || comesBefore(leaf, first) {
 			first = leaf
 		}
 	}
-	return &Violation{Pointer: pointer(first.InstanceLocation), Problem: problem(first)}
+	return &Violation{Pointer: c.pointer(first.InstanceLocation, document), Problem: problem(first)}
 }
 
 func comesBefore(a, b *jsonschema.ValidationError) bool {
@@ -264,10 +267,25 @@ func problem(failed *jsonschema.ValidationError) string {
 	return "violates " + strings.Join(failed.ErrorKind.KeywordPath(), "/")
 }
 
-func pointer(location []string) string {
+// pointer is a place in the document.
+func (c *checked) pointer(location []string, document any) string {
 	var b strings.Builder
 	for _, token := range location {
+		if object, isObject := document.(map[string]any); isObject {
+			document = object[token]
+			if !c.names[token] {
+				token = anyMember
+			}
+		} else if list, isList := document.([]any); isList {
+			document = nil
+			if n, err := strconv.Atoi(token); err == nil && n >= 0 && n < len(list) {
+				document = list[n]
+			}
+		}
 		b.WriteString("/" + escapePointer(token))
 	}
 	return b.String()
 }
+
+// anyMember stands in a pointer for a name that is not told.
+const anyMember = "*"

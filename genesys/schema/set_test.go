@@ -138,6 +138,21 @@ func TestViolationsTellNoValues(t *testing.T) {
 	}
 }
 
+func TestViolationsTellNoNamesThatAreData(t *testing.T) {
+	const byNumber = `{"properties": {"calls": {
+		"additionalProperties": {"type": "array", "items": {"properties": {"seconds": {"type": "integer"}}}},
+		"propertyNames": {"maxLength": 20}}}}`
+	for _, c := range []struct{ content, want string }{
+		{`{"calls": {"+44 7700 900123": 5}}`, `/calls/*: is number, not array`},
+		{`{"calls": {"447700900123": [{"seconds": 1}, {"seconds": "x"}]}}`, `/calls/*/1/seconds: is string, not integer`},
+		{`{"calls": {"a name that is longer than twenty": []}}`, `violates maxLength`},
+	} {
+		err := compile(t, byNumber).Check("interaction", c.content)
+		require.Error(t, err, c.content)
+		assert.Equal(t, c.want, err.Error())
+	}
+}
+
 func TestSchemasThatLookAtValuesLookAtEachOne(t *testing.T) {
 	for _, rule := range []string{`{"enum": ["good"]}`, `{"const": "good"}`, `{"pattern": "^good$"}`, `{"maxLength": 4}`,
 		`{"allOf": [{"enum": ["good"]}]}`, `{"$ref": "#/$defs/x"}`, `{"$ref": "#/examples/0"}`, `{"$ref": "#/$defs/y/examples/0"}`} {

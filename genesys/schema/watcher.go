@@ -96,7 +96,7 @@ func (w *Watcher) learn(ctx context.Context) {
 
 func (w *Watcher) report(c Change) {
 	w.options.Metrics.changed(w.options.Source, c.Kind)
-	log := w.log.WithFields(logrus.Fields{"event_type": c.EventType, "change": string(c.Kind), "field": c.Pointer, "was": c.Was, "is": c.Is})
+	log := w.log.WithFields(logrus.Fields{"type": c.EventType, "change": string(c.Kind), "field": c.Pointer, "was": c.Was, "is": c.Is})
 	if c.Pointer == "" && c.Kind == New {
 		log.Warn("there is a new event type")
 		return

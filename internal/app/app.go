@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,7 +17,8 @@ import (
 	"github.com/genmesh/genmesh/genesys/schema"
 	"github.com/genmesh/genmesh/genesys/simulator"
 	"github.com/genmesh/genmesh/ingress"
-	"github.com/genmesh/genmesh/internal/console"
+	"github.com/genmesh/genmesh/internal/admin"
+	"github.com/genmesh/genmesh/internal/console/access"
 	"github.com/genmesh/genmesh/internal/telemetry"
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/mesh/embedded"
@@ -30,6 +32,7 @@ import (
 // to theirs first.
 func Run(ctx context.Context, c Config) (err error) {
 	a := &app{Config: c, metrics: telemetry.NewRegistry(c.Version)}
+	a.reloads = newReloadMetrics(a.metrics)
 	defer func() { err = errors.Join(err, a.close()) }()
 	components, err := a.build(ctx)
 	if err != nil {
@@ -57,9 +60,11 @@ type app struct {
 	watchers  *watchers
 	ingress   *ingress.Server
 	bridges   *bridges
-	// inForce is the streams.json that counts; unfinished is true while a subscriber's consumers wait to be drained before they
-	// are switched to what it says.
-	inForce    *mesh.Topology
+	inForce   inForce
+	reloads   *reloadMetrics
+	tracing   *telemetry.Tracing
+	guard     *access.Guard // nil without a console
+	// unfinished is true while a subscriber's consumers wait to be drained before they are switched to what streams.json says.
 	unfinished bool
 }
 
@@ -83,16 +88,19 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.trace(ctx); err != nil {
+		return nil, err
+	}
 	a.readiness.ask = a.ready
 	if a.usesNATS() {
 		if err := a.connect(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if err := a.apply(ctx, topology, startPatience); err != nil {
+	if err := a.apply(ctx, topology, startPatience, "this process was started"); err != nil {
 		return nil, err
 	}
-	a.inForce = topology
+	a.setInForce(topology)
 	var components []component
 	if a.Workers != nil {
 		components = a.addWorkers(topology, components)
@@ -107,14 +115,9 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 			return nil, err
 		}
 	}
-	if a.ConsoleAddr != "" {
-		server, err := console.Listen(a.ConsoleAddr, a.metrics, a.readiness.check, a.Logger)
-		if err != nil {
-			return nil, err
-		}
-		a.addresses.Console = server.Addr()
-		a.onClose(server.Close)
-		components = append(components, component{"console", server.Run})
+	components = a.addMember(components)
+	if components, err = a.addConsole(components); err != nil {
+		return nil, err
 	}
 	components = append(components, component{"streams.json", a.followStreams})
 	if a.Simulation == nil {
@@ -125,6 +128,22 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 		return nil, err
 	}
 	return append(components, component{"simulator", sim.Run}), nil
+}
+
+// trace begins to export spans, if the environment says so.
+func (a *app) trace(ctx context.Context) (err error) {
+	a.tracing, err = telemetry.NewTracing(ctx, telemetry.TracingOptions{
+		Version: a.Version, LookupEnv: a.LookupEnv, Logger: a.Logger, Registerer: a.metrics,
+	})
+	if err == nil {
+		a.onClose(a.tracing.Close)
+	}
+	return err
+}
+
+// setInForce makes a streams.json that was read the one that counts.
+func (a *app) setInForce(t *mesh.Topology) {
+	a.inForce.set(t, a.streams.name(), string(a.streams.next))
 }
 
 // simulator delivers to the ingress of this process, over HTTP as everybody does.
@@ -207,9 +226,9 @@ func (a *app) checkKeys(s mesh.Source) error {
 // agent is what the process calls itself to others.
 func (a *app) agent() string { return "genmesh/" + a.Version }
 
-// usesNATS is false for a process that only forwards notifications.
+// usesNATS is false for a process that only forwards notifications, whose console then shows metrics and health alone.
 func (a *app) usesNATS() bool {
-	return a.Notifications == nil || a.Ingress != nil || a.Workers != nil || a.Embedded != nil || a.Apply
+	return a.Console != nil && a.Console.Wanted || a.Notifications == nil || a.Ingress != nil || a.Workers != nil || a.Embedded != nil || a.Apply
 }
 
 func (a *app) connect(ctx context.Context) error {
@@ -222,6 +241,7 @@ func (a *app) connect(ctx context.Context) error {
 			return err
 		}
 		a.onClose(server.Shutdown)
+		a.metrics.MustRegister(telemetry.NewDiskMetrics(a.Embedded.DataDir))
 		url, options = "", []nats.Option{server.InProcess()}
 		if a.Embedded.Listen != "" {
 			a.addresses.NATS = server.ClientURL()
@@ -236,6 +256,7 @@ func (a *app) connect(ctx context.Context) error {
 		nc.Close()
 		return nil
 	})
+	a.metrics.MustRegister(telemetry.NewNATSMetrics(nc))
 	a.js, err = mesh.JetStream(nc)
 	return err
 }
@@ -244,8 +265,9 @@ func (a *app) connect(ctx context.Context) error {
 // rest has time until it runs; who sends events waits for the start.
 const startPatience = time.Second
 
-// apply makes the server what t says, as far as this process may and nothing is lost by it. patience is that of mesh.Draining.
-func (a *app) apply(ctx context.Context, t *mesh.Topology, patience time.Duration) error {
+// apply makes the server what t says, as far as this process may and nothing is lost by it. patience is that of mesh.Draining, why is for the
+// audit.
+func (a *app) apply(ctx context.Context, t *mesh.Topology, patience time.Duration, why string) error {
 	if !a.Apply {
 		return nil
 	}
@@ -256,6 +278,7 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology, patience time.Duratio
 	for _, note := range plan.Notes {
 		a.Logger.Warn(note)
 	}
+	a.recordApplied(ctx, t, why, plan, err)
 	// By type and not errors.As: joined with another error it is not all that went wrong.
 	_, onlyRefused := err.(*mesh.DestructiveError)
 	var undrained *mesh.UndrainedError
@@ -273,11 +296,18 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology, patience time.Duratio
 	return nil
 }
 
+// recordApplied keeps in the audit what this process did to the server by itself.
+func (a *app) recordApplied(ctx context.Context, t *mesh.Topology, why string, plan mesh.Plan, err error) {
+	direct := admin.NewDirect(admin.DirectOptions{JetStream: a.js, Topology: func() *mesh.Topology { return t }, Logger: a.Logger})
+	host, _ := os.Hostname() // without its name it is who it is
+	direct.RecordApplied(ctx, t, admin.By{Reason: why, Who: mesh.Actor{User: "genmesh", Via: "streams.json", Host: host}}, plan, err)
+}
+
 func (a *app) addWorkers(t *mesh.Topology, components []component) []component {
 	metrics := workers.NewMetrics(a.metrics)
 	a.fleet = newFleet(fleetOptions{
-		js: a.js, topology: t, targets: a.targetMaker(), grace: a.Workers.Grace, lease: a.Workers.Lease, hosts: a.Embedded != nil,
-		log: a.Logger, registerer: a.metrics, metrics: metrics,
+		js: a.js, topology: t, targets: a.targetMaker(metrics), grace: a.Workers.Grace, lease: a.Workers.Lease, hosts: a.Embedded != nil,
+		log: a.Logger, registerer: a.metrics, metrics: metrics, tracing: a.tracing.Provider(),
 	})
 	undertaker := &workers.Undertaker{
 		JetStream: a.js, DeadLetters: a.fleet, Topology: a.fleet.current, Logger: a.Logger, Metrics: metrics,
@@ -289,10 +319,10 @@ func (a *app) addWorkers(t *mesh.Topology, components []component) []component {
 		component{"workers", a.fleet.Run})
 }
 
-func (a *app) targetMaker() targetMaker {
+func (a *app) targetMaker(metrics *workers.Metrics) targetMaker {
 	return targetMaker{
 		handlers: a.Workers.Handlers, topology: func() *mesh.Topology { return a.fleet.current() }, js: a.js, log: a.Logger,
-		options: forward.Options{Version: a.Version, PublicOnly: a.Workers.PublicTargets, LookupEnv: a.LookupEnv, Logger: a.Logger},
+		metrics: metrics, options: forward.Options{Version: a.Version, PublicOnly: a.Workers.PublicTargets, LookupEnv: a.LookupEnv, Logger: a.Logger},
 	}
 }
 
@@ -313,6 +343,7 @@ func (a *app) addIngress(t *mesh.Topology, components []component) ([]component,
 		Addr: a.Ingress.Addr, CertFile: a.Ingress.TLSCert, KeyFile: a.Ingress.TLSKey,
 		Sources: t.Sources, Verifier: a.keyrings.verifier, Observer: a.watchers.observer, Store: a.committer,
 		Ready: a.readiness.check, GracePeriod: a.Ingress.Grace, Logger: a.Logger, Registerer: a.metrics,
+		Tracing: a.tracing.Provider(),
 	})
 	if err != nil {
 		return nil, err

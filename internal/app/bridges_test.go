@@ -88,7 +88,7 @@ func startProcess(t *testing.T, c Config) *process {
 	log := logrus.New()
 	log.SetOutput(p.log)
 	started := make(chan Addresses, 1)
-	c.Logger, c.LookupEnv, c.Version, c.ConsoleAddr = log, environment, "test", "127.0.0.1:0"
+	c.Logger, c.LookupEnv, c.Version, c.Console = log, environment, "test", &Console{Addr: "127.0.0.1:0"}
 	c.Started = func(a Addresses) { started <- a }
 	p.stop = inBackground(t, func(ctx context.Context) error { return Run(ctx, c) })
 	select {

@@ -27,8 +27,10 @@ type Config struct {
 	// Notifications are nil where the process forwards none. A process that does nothing else needs no
 	// NATS.
 	Notifications *Notifications
-	// ConsoleAddr serves /metrics, /healthz and /readyz; "" serves none.
-	ConsoleAddr string
+	// Console is the operator's side; nil serves none.
+	Console *Console
+	// MetricsAddr serves /metrics, /healthz and /readyz alone, and asks nobody who they are; "" serves none.
+	MetricsAddr string
 	// Simulation sends made-up events to the process' own ingress, without TLS; nil sends none.
 	Simulation *Simulation
 	// Apply makes the streams and consumers as streams.json says, at the start and after each
@@ -86,6 +88,21 @@ type Workers struct {
 	Grace time.Duration
 }
 
+// Console configures the operator's side: dashboard, admin API, metrics and health.
+type Console struct {
+	// Addr needs TLS and an AccessFile unless it is a loopback address.
+	Addr string
+	// TLSCert and TLSKey are PEM files, looked at again when they change; "" serves plain HTTP.
+	TLSCert string
+	TLSKey  string
+	// AccessFile says who may use it, and is looked at again when it changes; without one everybody on this machine may.
+	AccessFile string
+	// PublicURL is where browsers find it, if not at Addr.
+	PublicURL string
+	// Wanted connects to NATS for it, also where nothing else does.
+	Wanted bool
+}
+
 // Notifications configures the forwarding of the notification service to the sources that have a
 // notifications block.
 type Notifications struct {
@@ -108,5 +125,19 @@ type Simulation struct {
 type Addresses struct {
 	Ingress string // host:port
 	Console string // host:port
+	Metrics string // host:port
 	NATS    string // URL
+	// ConsoleTLS is true if the console serves TLS.
+	ConsoleTLS bool
+}
+
+// ConsoleURL is what to type into a browser of this machine; "" without a console.
+func (a Addresses) ConsoleURL() string {
+	switch {
+	case a.Console == "":
+		return ""
+	case a.ConsoleTLS:
+		return "https://" + a.Console
+	}
+	return "http://" + a.Console
 }

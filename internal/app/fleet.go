@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/workers"
@@ -27,6 +28,7 @@ type fleet struct {
 	records *workers.Recording
 	log     logrus.FieldLogger
 	metrics *workers.Metrics
+	tracing trace.TracerProvider // nil makes no spans
 
 	mu       sync.Mutex
 	topology *mesh.Topology
@@ -55,11 +57,12 @@ type fleetOptions struct {
 	log        logrus.FieldLogger
 	registerer prometheus.Registerer
 	metrics    *workers.Metrics
+	tracing    trace.TracerProvider
 }
 
 func newFleet(o fleetOptions) *fleet {
 	f := &fleet{
-		js: o.js, targets: o.targets, grace: o.grace, log: o.log, metrics: o.metrics,
+		js: o.js, targets: o.targets, grace: o.grace, log: o.log, metrics: o.metrics, tracing: o.tracing,
 		crew:     workers.NewCrew(workers.CrewOptions{JetStream: o.js, Lease: o.lease, Hosts: o.hosts, Logger: o.log}),
 		topology: o.topology, changed: make(chan struct{}, 1), services: make(map[string]*service),
 	}
@@ -153,6 +156,7 @@ func (f *fleet) end(chosen func(*service) bool) {
 		f.mu.Lock()
 		delete(f.services, s.subscriber.Name)
 		f.mu.Unlock()
+		f.metrics.ForgetCertificates(s.subscriber.Name)
 		f.log.WithField("subscriber", s.subscriber.Name).Info("subscriber is no longer served here")
 	}
 }
@@ -183,7 +187,7 @@ func (f *fleet) serve(ctx context.Context, t *mesh.Topology, s mesh.Subscriber, 
 	}
 	runner := workers.NewRunner(workers.Options{
 		JetStream: f.js, Subscriber: s, ReplayStream: replays, Handler: target, Shape: shape, DeadLetters: f, Records: f.records,
-		Crew: f.crew, Logger: f.log, Metrics: f.metrics, Grace: f.grace,
+		Crew: f.crew, Logger: f.log, Metrics: f.metrics, Tracing: f.tracing, Grace: f.grace,
 	})
 	// Its own context: follow and Run's end stop it, in the fleet's order.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -54,15 +54,20 @@ func (s *streamsFile) read() (*mesh.Topology, error) {
 		return nil, err
 	}
 	s.next = data
-	parser := Parser{Name: BuiltInName, LookupEnv: s.lookup, InCode: s.inCode, NoneServed: s.noneServed}
-	if s.onDisk {
-		parser.Name = s.Path
-	}
+	parser := Parser{Name: s.name(), LookupEnv: s.lookup, InCode: s.inCode, NoneServed: s.noneServed}
 	t, err := parser.Parse(data)
 	if err == nil && s.onDisk {
 		s.Fallback = nil // a file that goes away later is a mistake and no wish for the built-in one
 	}
 	return t, err
+}
+
+// name is what to call what was read last.
+func (s *streamsFile) name() string {
+	if s.onDisk {
+		return s.Path
+	}
+	return BuiltInName
 }
 
 func (s *streamsFile) settle() { s.last = s.next }
@@ -122,11 +127,22 @@ func (a *app) followStreams(ctx context.Context) error {
 			settled = nil
 			a.reloadIfChanged(ctx)
 		case <-a.Reload:
-			if a.fleet != nil {
-				a.fleet.Reopen()
-			}
+			a.reopen()
 			a.reload(ctx)
 		}
+	}
+}
+
+// reopen looks again at files other than streams.json.
+func (a *app) reopen() {
+	if a.fleet != nil {
+		a.fleet.Reopen()
+	}
+	if a.guard == nil {
+		return
+	}
+	if err := a.guard.Reload(); err != nil {
+		a.Logger.WithError(err).Error("the access file is not in force as it is now; what it said before still is")
 	}
 }
 
@@ -137,7 +153,7 @@ func (a *app) applyRest(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	if err := a.apply(ctx, a.inForce, 0); err != nil {
+	if err := a.apply(ctx, a.inForce.current(), 0, "the rest of streams.json, which had to wait for events under way"); err != nil {
 		a.Logger.WithError(err).Warn("the rest of streams.json can't be applied; trying again")
 	}
 }
@@ -163,9 +179,12 @@ func (a *app) reload(ctx context.Context) {
 		a.streams.settle()
 	}
 	if err != nil {
+		a.inForce.refuse(err)
+		a.reloads.refused()
 		log.WithError(err).Error("the new streams.json is refused; the old one stays in force")
 		return
 	}
+	a.reloads.applied()
 	log.Info("streams.json is in force")
 }
 
@@ -173,7 +192,7 @@ func (a *app) reload(ctx context.Context) {
 func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	if err := a.apply(ctx, t, 0); err != nil {
+	if err := a.apply(ctx, t, 0, "streams.json was changed"); err != nil {
 		return err
 	}
 	if err := a.hasStreams(ctx, t); err != nil {
@@ -201,7 +220,7 @@ func (a *app) adopt(ctx context.Context, t *mesh.Topology) error {
 	if a.fleet != nil {
 		a.fleet.Update(t)
 	}
-	a.inForce = t
+	a.setInForce(t)
 	return nil
 }
 

@@ -99,6 +99,7 @@ type targetMaker struct {
 	options  forward.Options            // of HTTP targets, as far as they are the same for all
 	js       jetstream.Publisher
 	log      logrus.FieldLogger
+	metrics  *workers.Metrics // nil where nobody counts
 }
 
 // target is where a subscriber's events go: a handler that may have files or connections.
@@ -125,7 +126,11 @@ func (m targetMaker) make(s mesh.Subscriber) (*target, error) {
 }
 
 func (m targetMaker) http(s mesh.Subscriber) (workers.Handler, error) {
-	return forward.New(*s.Target, s.Name, forwardOptions(m.options, m.topology(), s))
+	options := forwardOptions(m.options, m.topology(), s)
+	if m.metrics != nil {
+		options.NoteCertificate = func(use forward.CertificateUse, ends time.Time) { m.metrics.NoteCertificate(s.Name, string(use), ends) }
+	}
+	return forward.New(*s.Target, s.Name, options)
 }
 
 func (m targetMaker) file(s mesh.Subscriber) (workers.Handler, error) {

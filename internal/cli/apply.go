@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -22,33 +21,47 @@ A change of partitions or order waits for the subscriber's events under way, up 
 takes longer, applying again goes on with.`
 
 func newApply(p *program) *cobra.Command {
+	f := new(operatorFlags)
 	var allowDestroy bool
+	var because string
 	cmd := &cobra.Command{
 		Use:   "apply",
 		Short: "Make the server as streams.json says",
 		Long:  applyHelp,
 		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withOperator(cmd, f, func(ctx context.Context, op operating) error {
+				return p.apply(ctx, cmd, op, allowDestroy, because)
+			})
+		},
 	}
-	p.clusterCommand(cmd, func(ctx context.Context, t *mesh.Topology, js jetstream.JetStream) error {
-		result, err := apply(ctx, t, js, allowDestroy, p.sayWaits)
-		if p.wantsJSON() {
-			return errors.Join(writeJSON(cmd.OutOrStdout(), result), err)
-		}
-		if err == nil || !result.empty() {
-			result.writeText(cmd.OutOrStdout())
-		}
-		return counted(err)
-	})
+	f.add(cmd.Flags())
 	cmd.Flags().BoolVar(&allowDestroy, "allow-destroy", false, "also make the changes that lose data")
+	becauseFlag(cmd.Flags(), &because)
 	p.outputFlag(cmd)
 	return cmd
 }
 
-// applied is what became of a plan.
-type applied struct {
-	Done    []mesh.Step `json:"done"`
-	Refused []mesh.Step `json:"refused"`
-	Notes   []string    `json:"notes,omitempty"`
+func (p *program) apply(ctx context.Context, cmd *cobra.Command, op operating, allowDestroy bool, because string) error {
+	result, err := op.Apply(ctx, op.by(because), allowDestroy)
+	if !result.Empty() {
+		p.warnNoAudit(result.Trail)
+	}
+	if p.wantsJSON() {
+		return errors.Join(writeJSON(cmd.OutOrStdout(), result), err, refusal(result))
+	}
+	if err == nil || !result.Empty() {
+		writeApplied(cmd.OutOrStdout(), result)
+	}
+	return errors.Join(err, refusal(result))
+}
+
+// refusal is what makes refused steps the exit code 1; they are named one by one elsewhere.
+func refusal(result admin.Applied) error {
+	if len(result.Refused) == 0 {
+		return nil
+	}
+	return fmt.Errorf("refused without --allow-destroy: %s that would lose data", plural(len(result.Refused), "step"))
 }
 
 // sayWaits says what apply waits for, as mesh.Draining.Waits does.
@@ -56,54 +69,7 @@ func (p *program) sayWaits(subscriber string, events int) {
 	say(p.Err, "%s: waiting for %s under way to its target, before its consumers change", subscriber, plural(events, "event"))
 }
 
-func apply(ctx context.Context, t *mesh.Topology, js jetstream.JetStream, allowDestroy bool, waits func(string, int)) (applied, error) {
-	plan, err := t.Apply(ctx, js, allowDestroy, mesh.Draining{Waits: waits})
-	result := applied{Done: []mesh.Step{}, Refused: []mesh.Step{}, Notes: plan.Notes}
-	if err == nil {
-		result.Done = append(result.Done, plan.Steps...)
-		return result, nil
-	}
-	if len(plan.Steps) == 0 {
-		return result, err // there is no plan
-	}
-	var refusal *mesh.DestructiveError
-	if errors.As(err, &refusal) {
-		result.Refused = refusal.Steps
-	}
-	// Only the server knows how far it came.
-	left, planErr := t.Plan(ctx, js)
-	if planErr != nil {
-		return result, errors.Join(err, planErr)
-	}
-	result.Done = append(result.Done, without(plan.Steps, left.Steps)...)
-	return result, err
-}
-
-// counted is err without the names of the steps that were refused, for where they were named one by one.
-func counted(err error) error {
-	switch err := err.(type) { //nolint:errorlint // what it is made of is taken apart, not what it wraps
-	case *mesh.DestructiveError:
-		return fmt.Errorf("refused without --allow-destroy: %s that would lose data", plural(len(err.Steps), "step"))
-	case interface{ Unwrap() []error }:
-		var each []error
-		for _, one := range err.Unwrap() {
-			each = append(each, counted(one))
-		}
-		return errors.Join(each...)
-	}
-	return err
-}
-
-func (a applied) empty() bool { return len(a.Done)+len(a.Refused) == 0 }
-
-// without are the steps that are not among left.
-func without(steps, left []mesh.Step) []mesh.Step {
-	return slices.DeleteFunc(slices.Clone(steps), func(s mesh.Step) bool {
-		return slices.ContainsFunc(left, func(l mesh.Step) bool { return l.Kind == s.Kind && l.Name == s.Name })
-	})
-}
-
-func (a applied) writeText(w io.Writer) {
+func writeApplied(w io.Writer, a admin.Applied) {
 	past := map[mesh.Action]string{
 		mesh.Create: "created", mesh.Update: "updated", mesh.Replace: "replaced", mesh.Delete: "deleted",
 		mesh.Switch: "switched",
@@ -117,7 +83,7 @@ func (a applied) writeText(w io.Writer) {
 	for _, note := range a.Notes {
 		say(w, "note: %s", note)
 	}
-	if a.empty() {
+	if a.Empty() {
 		say(w, "nothing to do: the server is as streams.json says")
 	}
 }

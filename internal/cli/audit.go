@@ -2,97 +2,134 @@ package cli
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"net/url"
-	"os/user"
+	"fmt"
+	"io"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
 
+	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/mesh"
 )
 
-// auditTimeout bounds the storing of a record, also after an interruption.
-const auditTimeout = 10 * time.Second
+const auditHelp = `List what operators did, the newest first: who, when, what, why, and how far it came. What was
+intended and has no later record was cut off.
 
-// auditor keeps records of what one command does.
-type auditor struct {
-	p     *program
-	js    jetstream.JetStream
-	t     *mesh.Topology
-	about mesh.Audit // what all its records say
+The records are in the stream of streams.json that takes "audit.>", for as long as that keeps them.
+They name no interaction.`
+
+// auditFlags choose audit records.
+type auditFlags struct {
+	mesh       operatorFlags
+	span       span
+	action     string
+	subscriber string
+	by         string
+	limit      int
 }
 
-// record stores how far the command came. It reports false, and warns once, where nothing is audited.
-func (a *auditor) record(ctx context.Context, result mesh.AuditResult, streams []mesh.StreamErasure, problem error) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
-	defer cancel()
-	record := a.about
-	record.At, record.Result, record.Streams = time.Now().UTC(), result, streams
-	if problem != nil {
-		record.Problem = problem.Error()
+func newAudit(p *program) *cobra.Command {
+	f := new(auditFlags)
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "List who changed what, when and why",
+		Long:  auditHelp,
+		Example: `  genmesh audit --since 7d --action erase
+  genmesh audit --by alice -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := f.query(time.Now())
+			if err != nil {
+				return err
+			}
+			return p.withOperator(cmd, &f.mesh, func(ctx context.Context, op operating) error {
+				return p.auditList(ctx, cmd, f, op, q)
+			})
+		},
 	}
-	err := mesh.RecordAudit(ctx, a.js, a.t, record)
-	if errors.Is(err, mesh.ErrNoAudit) {
-		if result == mesh.AuditIntended {
-			say(a.p.Err, `warning: this is not audited: streams.json has no stream that takes "audit.>"`)
-		}
-		return false, nil
-	}
-	return err == nil, err
+	flags := cmd.Flags()
+	f.mesh.add(flags)
+	f.span.add(flags, "what was done")
+	flags.StringVar(&f.action, "action", "", "only the `ACTION`: "+strings.Join(admin.Actions(), ", "))
+	flags.StringVar(&f.subscriber, "subscriber", "", "only what was done to the subscriber `NAME`")
+	flags.StringVar(&f.by, "by", "", "only what the user `NAME` did")
+	flags.IntVar(&f.limit, "limit", defaultListed, "at most `N` records, the newest first; 0 is no limit")
+	p.outputFlag(cmd)
+	return cmd
 }
 
-// actorOf is who uses a connection, without anything that opens another one.
-func actorOf(nc *nats.Conn) mesh.Actor {
-	actor := mesh.Actor{NATSUser: natsUser(nc.Opts, nc.ConnectedUrl()), Connection: nc.Opts.Name}
-	if u, err := user.Current(); err == nil {
-		actor.OSUser = u.Username
+func (f *auditFlags) query(now time.Time) (admin.AuditQuery, error) {
+	q := admin.AuditQuery{Action: f.action, Subscriber: f.subscriber, User: f.by}
+	if err := checkLimit(f.limit); err != nil {
+		return q, err
 	}
-	return actor
+	var err error
+	q.Since, q.Until, err = f.span.times(now)
+	return q, err
 }
 
-// natsUser names the user by what the client knows of itself. A URL's user without a password is a
-// token, which is a secret.
-func natsUser(o nats.Options, connected string) string {
+func (p *program) auditList(ctx context.Context, cmd *cobra.Command, f *auditFlags, op operating, q admin.AuditQuery) error {
+	records := []admin.AuditRecord{}
+	err := readPages(f.limit, func(limit int, cursor string) ([]admin.AuditRecord, string, error) {
+		q.Limit, q.Cursor = limit, cursor
+		page, err := op.Audit(ctx, q)
+		return page.Records, page.Next, err
+	}, func(record admin.AuditRecord) { records = append(records, record) })
 	switch {
-	case o.User != "":
-		return o.User
-	case o.UserJWT != nil:
-		if token, err := o.UserJWT(); err == nil {
-			return userOfJWT(token)
-		}
-	case o.Nkey != "":
-		return o.Nkey
+	case err != nil:
+		return err
+	case p.wantsJSON():
+		return writeJSON(cmd.OutOrStdout(), records)
+	case len(records) == 0:
+		say(cmd.OutOrStdout(), "no records")
+		return nil
 	}
-	if u, err := url.Parse(connected); err == nil && u.User != nil {
-		if _, hasPassword := u.User.Password(); hasPassword {
-			return u.User.Username()
-		}
+	if err := writeAudit(cmd.OutOrStdout(), records); err != nil {
+		return err
 	}
-	return ""
+	if len(records) == f.limit {
+		say(cmd.ErrOrStderr(), "these are the latest %d; --limit shows more", f.limit)
+	}
+	return nil
 }
 
-// userOfJWT is the name and public key that a user's JWT carries; "" if it can't be read. The server has
-// verified it.
-func userOfJWT(token string) string {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return ""
+func writeAudit(w io.Writer, records []admin.AuditRecord) error {
+	var t table
+	t.row("NUMBER", "AT", "WHO", "ACTION", "RESULT", "DONE", "ABOUT", "REASON")
+	for _, r := range records {
+		t.row(strconv.FormatUint(r.Number, 10), momentText(r.At), short(r.Who.String(), 40), short(r.Action, 24), resultText(r.Audit),
+			countText(r.Audit), short(textOrDash(aboutText(r.Audit)), 80), short(textOrDash(r.Reason), 60))
 	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return ""
+	return t.write(w)
+}
+
+func resultText(r mesh.Audit) string {
+	if r.Problem == "" {
+		return string(r.Result)
 	}
-	var claims struct {
-		Name    string `json:"name"`
-		Subject string `json:"sub"`
+	return string(r.Result) + ": " + short(r.Problem, 60)
+}
+
+// countText is how many of how many were done; "-" where nothing was counted.
+func countText(r mesh.Audit) string {
+	if r.Count == 0 {
+		return "-"
 	}
-	if json.Unmarshal(payload, &claims) != nil {
-		return ""
+	return fmt.Sprintf("%d of %d", r.Done, r.Count)
+}
+
+// aboutText says to what it was done.
+func aboutText(r mesh.Audit) string {
+	var parts []string
+	for _, part := range []string{r.Subscriber, r.Source, r.About, r.Numbers} {
+		if part != "" {
+			parts = append(parts, part)
+		}
 	}
-	return strings.TrimSpace(claims.Name + " " + claims.Subject)
+	if len(parts) == 0 && r.InteractionSHA256 != "" {
+		parts = append(parts, "interaction with the hash "+short(r.InteractionSHA256, 12))
+	}
+	return strings.Join(parts, ", ")
 }

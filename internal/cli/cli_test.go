@@ -36,8 +36,6 @@ type invocation struct {
 // run executes a command in the process, and sees to it that no output ever holds a secret.
 func (i invocation) run(t testing.TB, args ...string) outcome {
 	t.Helper()
-	builtIn, err := os.ReadFile("../../streams.json")
-	require.NoError(t, err)
 	var out, errOut bytes.Buffer
 	ctx := i.ctx
 	if ctx == nil {
@@ -48,11 +46,11 @@ func (i invocation) run(t testing.TB, args ...string) outcome {
 		LookupEnv: func(name string) (string, bool) {
 			value, ok := i.env[name]
 			if name == "GENMESH_STREAMS" && !ok {
-				return "../../streams.json", true // the file that ships
+				return sampleFile, true
 			}
 			return value, ok
 		},
-		Streams: builtIn, Version: "v1.2.3",
+		Streams: []byte(sampleStreams), Version: "v1.2.3",
 		Reload: func(context.Context) <-chan struct{} {
 			t.Error("a command that ends by itself must not trap a hang-up")
 			return nil
@@ -88,7 +86,7 @@ func file(t testing.TB, name, content string) string {
 	return path
 }
 
-// appliedServer runs a server that is as the shipped streams.json says.
+// appliedServer runs a server that is as the sample says.
 func appliedServer(t testing.TB) *meshtest.Server {
 	t.Helper()
 	server := meshtest.Start(t)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/synadia-io/orbit.go/natscontext"
 
@@ -189,22 +187,4 @@ func (p *program) connect(f *clusterFlags) (*nats.Conn, jetstream.JetStream, err
 		return nil, nil, err
 	}
 	return nc, js, nil
-}
-
-// clusterCommand is a command that talks to a cluster about the topology of streams.json.
-func (p *program) clusterCommand(cmd *cobra.Command, run func(ctx context.Context, t *mesh.Topology, js jetstream.JetStream) error) {
-	flags := new(clusterFlags)
-	flags.add(cmd.Flags())
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		t, err := p.topology(cmd)
-		if err != nil {
-			return err
-		}
-		nc, js, err := p.connect(flags)
-		if err != nil {
-			return err
-		}
-		defer nc.Close()
-		return run(cmd.Context(), t, js)
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/mesh/meshtest"
 )
 
@@ -120,7 +121,7 @@ func TestPlanShowsWhatApplyThenDoes(t *testing.T) {
 	assert.Equal(t, exitChanges, o.code, o.err)
 	assert.Contains(t, o.out, "+ create stream INTERACTIONS")
 
-	o = run(t, append(at, "apply")...)
+	o = run(t, append(at, "apply", "--because", "a new subscriber")...)
 	require.Equal(t, exitOK, o.code, o.err)
 	assert.Contains(t, o.out, "created stream INTERACTIONS\n")
 	assert.Contains(t, o.out, "created consumer INTERACTIONS/crm\n")
@@ -146,7 +147,7 @@ func TestAStartThatComesTooLateIsSaid(t *testing.T) {
 	o = run(t, append(at, "apply")...)
 	assert.Equal(t, exitOK, o.code, o.err)
 	assert.Equal(t, note+"nothing to do: the server is as streams.json says\n", o.out)
-	assert.Len(t, parsed[applied](t, run(t, append(at, "apply", "-o", "json")...)).Notes, 1)
+	assert.Len(t, parsed[admin.Applied](t, run(t, append(at, "apply", "-o", "json")...)).Notes, 1)
 }
 
 // TestApplySaysWhatItWaitsFor while a subscriber's consumers change and its target has not taken everything.
@@ -206,7 +207,7 @@ func TestApplyNamesARefusedDeletion(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(o.out+o.err, "INTERACTIONS/compliance"), "each is named once")
 	assert.Equal(t, "genmesh: refused without --allow-destroy: 2 steps that would lose data\n", o.err)
 
-	result := parsed[applied](t, run(t, append(at, "apply", "-o", "json")...))
+	result := parsed[admin.Applied](t, run(t, append(at, "apply", "-o", "json")...))
 	assert.Empty(t, result.Done)
 	assert.Len(t, result.Refused, 2)
 

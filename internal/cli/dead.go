@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -26,64 +28,55 @@ func newDead(p *program) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  showHelp,
 	}
-	cmd.AddCommand(newDeadList(p), newDeadShow(p), newDeadReplay(p), newDeadDiscard(p))
+	cmd.AddCommand(newDeadList(p), newDeadGroups(p), newDeadShow(p), newDeadReplay(p), newDeadDiscard(p))
 	return cmd
 }
 
 // deadFlags choose dead letters.
 type deadFlags struct {
-	cluster    clusterFlags
+	mesh       operatorFlags
 	subscriber string
 	reason     string
+	cause      string
 	span       span
 	limit      int
 }
 
 func (f *deadFlags) add(cmd *cobra.Command, limit int) {
-	flags := cmd.Flags()
-	f.cluster.add(flags)
+	f.choose(cmd.Flags())
+	cmd.Flags().IntVar(&f.limit, "limit", limit, "at most `N` of them, the oldest first; 0 is no limit")
+}
+
+func (f *deadFlags) choose(flags *pflag.FlagSet) {
+	f.mesh.add(flags)
 	flags.StringVar(&f.subscriber, "subscriber", "", "only those of the subscriber `NAME`")
 	flags.StringVar(&f.reason, "reason", "", "only those with the reason "+deadReasons("or"))
+	flags.StringVar(&f.cause, "cause", "", "only those of the `CAUSE`, as genmesh dead groups shows it")
 	f.span.add(flags, "those buried")
-	flags.IntVar(&f.limit, "limit", limit, "at most `N` of them, the oldest first; 0 is no limit")
 }
 
 // chosen reports whether the flags choose anything at all.
 func (f *deadFlags) chosen() bool {
-	return f.subscriber != "" || f.reason != "" || f.span.given()
+	return f.subscriber != "" || f.reason != "" || f.cause != "" || f.span.given()
 }
 
-func (f *deadFlags) filter(now time.Time) (mesh.DeadFilter, error) {
-	filter := mesh.DeadFilter{Subscriber: f.subscriber, Reason: mesh.DeadReason(f.reason)}
-	if f.reason != "" && !slices.Contains(mesh.DeadReasons(), filter.Reason) {
-		return filter, fmt.Errorf("--reason %q: there are %s", f.reason, deadReasons("and"))
+func (f *deadFlags) query(now time.Time) (admin.DeadQuery, error) {
+	q := admin.DeadQuery{Subscriber: f.subscriber, Reason: mesh.DeadReason(f.reason), Cause: f.cause}
+	if f.reason != "" && !slices.Contains(mesh.DeadReasons(), q.Reason) {
+		return q, fmt.Errorf("--reason %q: there are %s", f.reason, deadReasons("and"))
 	}
 	var err error
-	filter.Since, filter.Until, err = f.span.times(now)
-	return filter, errors.Join(err, checkLimit(f.limit))
+	q.Since, q.Until, err = f.span.times(now)
+	return q, errors.Join(err, checkLimit(f.limit))
 }
 
-// withDead runs a command on the dead letters of the cluster.
-func (p *program) withDead(cmd *cobra.Command, cluster *clusterFlags, run func(context.Context, *mesh.DeadLetters) error) error {
-	t, err := p.topology(cmd)
-	if err != nil {
-		return err
-	}
-	nc, js, err := p.connect(cluster)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	letters, err := mesh.NewDeadLetters(js, t)
-	if err != nil {
-		return err
-	}
-	return run(cmd.Context(), letters)
-}
-
-// find calls take for each dead letter that the filter chooses, up to the limit.
-func (f *deadFlags) find(ctx context.Context, letters *mesh.DeadLetters, filter mesh.DeadFilter, take func(mesh.DeadLetter)) error {
-	return takeUpTo(f.limit, letters.Find(ctx, filter), take)
+// find calls take for each dead letter that is asked for, up to the limit.
+func (f *deadFlags) find(ctx context.Context, op operating, q admin.DeadQuery, take func(admin.DeadLetter)) error {
+	return readPages(f.limit, func(limit int, cursor string) ([]admin.DeadLetter, string, error) {
+		q.Limit, q.Cursor = limit, cursor
+		page, err := op.DeadLetters(ctx, q)
+		return page.DeadLetters, page.Next, err
+	}, take)
 }
 
 // deadReasons lists the reasons, with the last after a word.

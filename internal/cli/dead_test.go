@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -100,6 +101,35 @@ func TestDeadListFilters(t *testing.T) {
 	assert.Contains(t, g.run(t, "list", "--limit", "2").err, "--limit shows more")
 }
 
+// TestDeadLettersOfOneCauseAreFoundReplayedAndDiscarded by what dead groups calls it.
+func TestDeadLettersOfOneCauseAreFoundReplayedAndDiscarded(t *testing.T) {
+	g := newGraveyard(t)
+	assert.Equal(t, "no dead letters\n", g.run(t, "groups").out)
+	for n := range uint64(5) {
+		g.bury(t, n+1, func(d *mesh.DeadLetter) {
+			if d.Error = fmt.Sprintf("no contact %d", 100+n); n >= 3 {
+				d.Status, d.Error = 500, "\x1b[2J the database is away"
+			}
+		})
+	}
+	lines := fields(g.run(t, "groups", "--subscriber", "crm").out)
+	assert.Equal(t, "CAUSE COUNT SUBSCRIBER REASON STATUS FIRST LAST NEWEST ERROR", lines[0])
+	assert.Regexp(t, `^[0-9a-f]{16} 3 crm rejected 422 \S+ \S+ \S+ \S+ 3 no contact 102: no such contact$`, lines[1])
+	assert.Regexp(t, `^[0-9a-f]{16} 2 crm rejected 500 \S+ \S+ \S+ \S+ 5 \\x1b\[2J the database is away: no such contact$`, lines[2])
+	assert.Equal(t, "no dead letters\n", g.run(t, "groups", "--subscriber", "analytics").out)
+
+	groups := parsed[admin.DeadGroups](t, g.run(t, "groups", "-o", "json")).Groups
+	require.Len(t, groups, 2)
+	contact, database := groups[0].Cause, groups[1].Cause
+	assert.Len(t, parsed[admin.DeadGroups](t, g.run(t, "groups", "-o", "json", "--cause", database)).Groups, 1)
+	assert.Equal(t, []uint64{4, 5}, g.numbers(t, "--cause", database))
+	assert.Contains(t, g.run(t, "replay", "--cause", contact).err, "replay 3 dead letters? Confirm with --yes")
+	assert.Equal(t, "replayed 2 dead letters\n", g.run(t, "replay", "--cause", database, "--yes").out)
+	assert.Equal(t, "discarded 1 dead letter\n", g.run(t, "discard", "--cause", contact, "--limit", "1", "--yes").out)
+	assert.Equal(t, []uint64{2, 3}, g.numbers(t))
+	assert.Contains(t, g.run(t, "replay", "2", "--cause", contact).err, "name dead letters by number, or choose them with")
+}
+
 func TestDeadShowPrintsAllAndNothingRaw(t *testing.T) {
 	g := newGraveyard(t)
 	g.bury(t, 9, func(d *mesh.DeadLetter) {
@@ -145,7 +175,7 @@ func TestDeadReplayHandsTheEventToItsSubscriberAgain(t *testing.T) {
 
 	o = g.run(t, "replay", "--subscriber", "crm", "--limit", "20", "--yes", "-o", "json")
 	require.Equal(t, exitOK, o.code, o.err)
-	assert.JSONEq(t, `{"action":"replay","done":20,"failed":[]}`, o.out)
+	assert.JSONEq(t, `{"action":"replay","chosen":20,"done":20,"failed":[],"audited":true}`, o.out)
 	assert.Len(t, g.numbers(t), 8)
 }
 

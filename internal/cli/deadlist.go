@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/internal/admin"
 )
 
 // defaultListed keeps a list readable, and what a program holds of it small.
@@ -20,12 +20,12 @@ func newDeadList(p *program) *cobra.Command {
 		Short: "List dead letters, the oldest first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			filter, err := f.filter(time.Now())
+			q, err := f.query(time.Now())
 			if err != nil {
 				return err
 			}
-			return p.withDead(cmd, &f.cluster, func(ctx context.Context, letters *mesh.DeadLetters) error {
-				return p.deadList(ctx, cmd, f, letters, filter)
+			return p.withOperator(cmd, &f.mesh, func(ctx context.Context, op operating) error {
+				return p.deadList(ctx, cmd, f, op, q)
 			})
 		},
 	}
@@ -34,9 +34,9 @@ func newDeadList(p *program) *cobra.Command {
 	return cmd
 }
 
-func (p *program) deadList(ctx context.Context, cmd *cobra.Command, f *deadFlags, letters *mesh.DeadLetters, filter mesh.DeadFilter) error {
+func (p *program) deadList(ctx context.Context, cmd *cobra.Command, f *deadFlags, op operating, q admin.DeadQuery) error {
 	listed := []deadJSON{}
-	err := f.find(ctx, letters, filter, func(letter mesh.DeadLetter) { listed = append(listed, summary(letter)) })
+	err := f.find(ctx, op, q, func(letter admin.DeadLetter) { listed = append(listed, summary(letter)) })
 	if err != nil {
 		return err
 	}
@@ -95,12 +95,12 @@ type deadJSON struct {
 	Body         any        `json:"body,omitempty"`
 }
 
-func summary(d mesh.DeadLetter) deadJSON {
+func summary(d admin.DeadLetter) deadJSON {
 	return deadJSON{
-		Number: d.Number, Subscriber: d.Subscriber, Reason: string(d.Reason), Status: d.Status, Attempts: d.Attempts,
+		Number: d.Number, Subscriber: d.Subscriber, Reason: d.Reason, Status: d.Status, Attempts: d.Attempts,
 		Error: d.Error, Answer: d.Answer, FirstAttempt: known(d.FirstAttempt), LastAttempt: known(d.LastAttempt),
 		Buried: d.Buried.UTC(), Stream: d.Stream, Sequence: d.Sequence, Subject: d.Subject, Source: d.Source,
-		Organization: d.Organization, Interaction: d.Interaction, EventID: d.ID, Type: d.Type, Media: d.Media,
+		Organization: d.Organization, Interaction: d.Interaction, EventID: d.EventID, Type: d.Type, Media: d.Media,
 		Occurred: known(d.Occurred), Received: known(d.Received),
 	}
 }

@@ -6,18 +6,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/internal/admin"
 )
 
 func newDeadShow(p *program) *cobra.Command {
-	f := new(clusterFlags)
+	f := new(operatorFlags)
 	cmd := &cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Show one dead letter with everything that is known about it",
@@ -27,13 +27,15 @@ func newDeadShow(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.withDead(cmd, f, func(ctx context.Context, letters *mesh.DeadLetters) error {
-				letter, err := letters.Get(ctx, numbers[0])
+			return p.withOperator(cmd, f, func(ctx context.Context, op operating) error {
+				letter, err := op.DeadLetter(ctx, numbers[0])
 				if err != nil {
 					return err
 				}
 				if p.wantsJSON() {
-					return writeJSON(cmd.OutOrStdout(), withBody(letter))
+					shown := summary(letter)
+					shown.Body = shownJSON(letter.Body)
+					return writeJSON(cmd.OutOrStdout(), shown)
 				}
 				return writeLetter(cmd.OutOrStdout(), letter)
 			})
@@ -57,14 +59,15 @@ func parseNumbers(args []string, of, list string) ([]uint64, error) {
 	return numbers, nil
 }
 
-// withBody is a dead letter with its body: as JSON where it is JSON, else as text.
-func withBody(letter mesh.DeadLetter) deadJSON {
-	d := summary(letter)
-	d.Body = bodyJSON(letter.Body)
-	return d
+// shownJSON is a body as JSON where it is JSON, else as text; nil where it is not shown.
+func shownJSON(body *admin.Body) any {
+	if body == nil || body.Hidden {
+		return nil
+	}
+	return bodyJSON(body.Raw)
 }
 
-func writeLetter(w io.Writer, d mesh.DeadLetter) error {
+func writeLetter(w io.Writer, d admin.DeadLetter) error {
 	var t table
 	field := func(name, value string) {
 		if value != "" && value != "0" {
@@ -73,7 +76,7 @@ func writeLetter(w io.Writer, d mesh.DeadLetter) error {
 	}
 	field("number", strconv.FormatUint(d.Number, 10))
 	field("subscriber", d.Subscriber)
-	field("reason", string(d.Reason))
+	field("reason", d.Reason)
 	field("error", d.Error)
 	field("status", strconv.Itoa(d.Status))
 	field("answer", d.Answer)
@@ -86,24 +89,22 @@ func writeLetter(w io.Writer, d mesh.DeadLetter) error {
 	if err := t.write(w); err != nil {
 		return err
 	}
-	writeEnvelope(w, d.Event)
-	say(w, "\nbody (%d bytes)", len(d.Body))
-	writeLines(w, pretty(d.Body))
+	writeEnvelope(w, d.Headers, d.Event, d.Body)
 	return nil
 }
 
-// writeEnvelope shows the headers that carry the event's envelope.
-func writeEnvelope(w io.Writer, e mesh.Event) {
+// writeEnvelope shows the headers that carry the event's envelope, and the body.
+func writeEnvelope(w io.Writer, headers map[string]string, e admin.Event, body *admin.Body) {
 	say(w, "\nheaders")
-	header := e.Msg("").Header
-	names := make([]string, 0, len(header))
-	for name := range header {
-		names = append(names, name)
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		say(w, "  %s: %s", name, headers[name])
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		say(w, "  %s: %s", name, strings.Join(header[name], ", "))
+	say(w, "\nbody (%d bytes)", e.Bytes)
+	if body == nil || body.Hidden {
+		say(w, "not shown: its source is sensitive, and whoever looks is a viewer")
+		return
 	}
+	writeLines(w, pretty(body.Raw))
 }
 
 func moment(t time.Time) string {

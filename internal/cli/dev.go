@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/genmesh/genmesh/internal/app"
+	"github.com/genmesh/genmesh/internal/telemetry"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -34,7 +35,7 @@ begin anew.`
 // devFlags are the addresses and the folder of genmesh dev; "" switches an address off.
 type devFlags struct {
 	http    string
-	console string
+	console consoleFlags
 	nats    string
 	data    string
 	// simulate is events per second of a simulated Genesys Cloud; 0 is none.
@@ -42,7 +43,7 @@ type devFlags struct {
 }
 
 func newDev(p *program) *cobra.Command {
-	var f devFlags
+	f := new(devFlags)
 	cmd := &cobra.Command{
 		Use:   devName,
 		Short: "Run everything in one process, on this machine",
@@ -51,26 +52,30 @@ func newDev(p *program) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return p.dev(cmd, f) },
 	}
 	cmd.Flags().StringVar(&f.http, "http", "127.0.0.1:8080", "`ADDRESS` for webhooks")
-	cmd.Flags().StringVar(&f.console, "console", "127.0.0.1:8090", "`ADDRESS` for metrics and health; \"\" serves none")
+	f.console.add(cmd.Flags())
 	cmd.Flags().StringVar(&f.nats, "nats", "127.0.0.1:4222", "`ADDRESS` for other NATS clients; \"\" lets none in")
 	cmd.Flags().StringVar(&f.data, "data", ".genmesh", "the `FOLDER` that keeps the streams")
 	cmd.Flags().Float64Var(&f.simulate, "simulate", 0, "so many events per second of a simulated Genesys Cloud, as genmesh simulate makes them")
 	return cmd
 }
 
-func (p *program) dev(cmd *cobra.Command, f devFlags) error {
+func (p *program) dev(cmd *cobra.Command, f *devFlags) error {
 	log, err := p.logger()
 	if err != nil {
 		return err
 	}
+	defer telemetry.FlushLog(log)
 	lookup, assumed := withDevSecret(p.LookupEnv)
 	p.LookupEnv = lookup
 	t, err := p.topology(cmd)
 	if err != nil {
 		return err
 	}
-	err = checkListen(listenFlag{"http", f.http}, listenFlag{"console", f.console}, listenFlag{"nats", f.nats})
+	console, err := f.console.console()
 	if err != nil {
+		return err
+	}
+	if err := checkListen(append([]listenFlag{{"http", f.http}, {"nats", f.nats}}, f.console.listens()...)...); err != nil {
 		return err
 	}
 	simulation, err := p.simulation(t, f.simulate)
@@ -97,7 +102,8 @@ func (p *program) dev(cmd *cobra.Command, f devFlags) error {
 		Workers:    &app.Workers{Grace: devGrace},
 		// A bridge that has nothing to do would end the process.
 		Notifications: notificationsOf(t),
-		ConsoleAddr:   f.console,
+		Console:       console,
+		MetricsAddr:   f.console.metrics,
 		Apply:         true,
 		LookupEnv:     lookup,
 		Reload:        reloads,

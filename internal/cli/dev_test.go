@@ -208,7 +208,7 @@ func countLines(path string) int {
 
 func TestServeNeedsItsSecret(t *testing.T) {
 	server := meshtest.Start(t)
-	s := serve(t, map[string]string{"NATS_URL": server.URL(), "GENMESH_STREAMS": "../../streams.json", "GENMESH_CONSOLE": "", "GENMESH_HTTP": "127.0.0.1:0"},
+	s := serve(t, map[string]string{"NATS_URL": server.URL(), "GENMESH_STREAMS": sampleFile, "GENMESH_CONSOLE": "", "GENMESH_HTTP": "127.0.0.1:0"},
 		"serve", "ingress", "--console", "")
 	s.await(s.err, "(genmesh: .*GENESYS_WEBHOOK_SECRET)")
 	assert.Equal(t, exitError, s.end())
@@ -222,7 +222,7 @@ func TestHintsAreCompleteAndSayNothingUntrue(t *testing.T) {
 		addresses: app.Addresses{Ingress: "127.0.0.1:8080", Console: "127.0.0.1:8090", NATS: "nats://127.0.0.1:4222"},
 	}.write(&out)
 	for _, want := range []string{
-		"webhooks    http://127.0.0.1:8080/webhooks/genesys\n", "metrics     http://127.0.0.1:8090/metrics\n",
+		"webhooks    http://127.0.0.1:8080/webhooks/genesys\n", "console     http://127.0.0.1:8090\n",
 		"subscriber  compliance → file:.genmesh/compliance.ndjson\n", "subscriber  crm → log:\n",
 		"  go run . send\n", "  go run . dead list\n", `"X-Genesys-Signature: $signature"`, "edit streams.json and save it",
 	} {

@@ -24,7 +24,7 @@ func (h hints) write(w io.Writer) {
 		fmt.Fprintf(&b, "  webhooks    http://%s%s\n", h.addresses.Ingress, s.Path)
 	}
 	if h.addresses.Console != "" {
-		fmt.Fprintf(&b, "  metrics     http://%s/metrics\n", h.addresses.Console)
+		fmt.Fprintf(&b, "  console     %s\n", h.addresses.ConsoleURL())
 	}
 	if h.addresses.NATS != "" {
 		fmt.Fprintf(&b, "  NATS        %s\n", h.addresses.NATS)

@@ -41,11 +41,8 @@ func blocks(text, language string) []string {
 	return all
 }
 
-// TestRecipesAreSourcesThatGenmeshTakes puts each source of the documents into the streams.json that
-// ships.
+// TestRecipesAreSourcesThatGenmeshTakes puts each source of the documents into a streams.json.
 func TestRecipesAreSourcesThatGenmeshTakes(t *testing.T) {
-	shipped, err := os.ReadFile("../../streams.json")
-	require.NoError(t, err)
 	recipes := 0
 	for name, text := range documents(t) {
 		for _, block := range blocks(text, "json") {
@@ -55,7 +52,7 @@ func TestRecipesAreSourcesThatGenmeshTakes(t *testing.T) {
 			}
 			recipes++
 			var file map[string]any
-			require.NoError(t, json.Unmarshal(shipped, &file))
+			require.NoError(t, json.Unmarshal([]byte(sampleStreams), &file))
 			file["sources"] = []any{json.RawMessage(block)}
 			file["streams"].([]any)[0].(map[string]any)["subjects"] = []string{source.Name + ".>"}
 			streams, err := json.Marshal(file)
@@ -67,11 +64,8 @@ func TestRecipesAreSourcesThatGenmeshTakes(t *testing.T) {
 	assert.Greater(t, recipes, 8)
 }
 
-// TestExamplesAreSubscribersThatGenmeshTakes puts each subscriber of the documents into the streams.json
-// that ships.
+// TestExamplesAreSubscribersThatGenmeshTakes puts each subscriber of the documents into a streams.json.
 func TestExamplesAreSubscribersThatGenmeshTakes(t *testing.T) {
-	shipped, err := os.ReadFile("../../streams.json")
-	require.NoError(t, err)
 	examples := 0
 	for name, text := range documents(t) {
 		for _, block := range blocks(text, "json") {
@@ -81,7 +75,7 @@ func TestExamplesAreSubscribersThatGenmeshTakes(t *testing.T) {
 			}
 			examples++
 			var file map[string]any
-			require.NoError(t, json.Unmarshal(shipped, &file))
+			require.NoError(t, json.Unmarshal([]byte(sampleStreams), &file))
 			file["subscribers"] = []any{json.RawMessage(block)}
 			streams, err := json.Marshal(file)
 			require.NoError(t, err)

@@ -94,7 +94,7 @@ func (p *program) probes(cmd *cobra.Command, f *doctorFlags) []probe {
 		found(boundFindings(t)...),
 	}
 	for _, s := range t.Sources {
-		probes = append(probes, p.keyProbes(s)...)
+		probes = append(probes, p.keyProbes(s, &f.cluster)...)
 	}
 	probes = append(probes, p.clusterProbe(f, t))
 	for _, s := range t.Subscribers {

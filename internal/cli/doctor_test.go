@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/mesh/meshtest"
 )
 
 // examined are the findings of genmesh doctor by check.
@@ -209,6 +210,31 @@ func TestDoctorGoesOnWithoutServerAndConfiguration(t *testing.T) {
 	findings = examined(t, o)
 	assert.Equal(t, healthFail, findings["streams.json"].Status)
 	assert.Equal(t, healthOK, findings["JetStream"].Status)
+}
+
+// TestDoctorTakesTheSecretOfDevForOne in the mesh of genmesh dev, which needs no other, and nowhere else.
+func TestDoctorTakesTheSecretOfDevForOne(t *testing.T) {
+	env := map[string]string{"COMPLIANCE_URL": "log:"}
+	dev := serve(t, env, devArgs(t)...)
+	env["NATS_URL"] = dev.await(dev.out, `NATS +(nats://\S+)`)
+	require.Eventually(t, func() bool { return invocation{env: env}.run(t, "doctor").code == exitOK }, 20*time.Second, 100*time.Millisecond,
+		"all else is well soon")
+	secret := examined(t, invocation{env: env}.run(t, "doctor", "-o", "json"))["secret genesys"]
+	assert.Equal(t, healthWarn, secret.Status)
+	assert.Equal(t, secretVariable+" is not set; genmesh dev uses its built-in secret, which everybody knows", secret.Detail)
+	assert.Contains(t, secret.Remedy, "production needs its own")
+
+	// What dev has nothing to stand in for is missing there, too.
+	o := invocation{env: env}.run(t, "doctor", "-o", "json", "--streams",
+		file(t, "streams.json", editedStreams(t, "${GENESYS_WEBHOOK_SECRET_PREVIOUS:-}", "${ANOTHER}")))
+	assert.Equal(t, healthFail, examined(t, o)["secret genesys"].Status)
+
+	env["NATS_URL"] = meshtest.StartCluster(t).JetStream(0).Conn().ConnectedUrl()
+	o = invocation{env: env}.run(t, "doctor", "-o", "json")
+	assert.Equal(t, exitError, o.code)
+	secret = examined(t, o)["secret genesys"]
+	assert.Equal(t, healthFail, secret.Status)
+	assert.Contains(t, secret.Remedy, "if you only run genmesh dev, this is fine")
 }
 
 func TestDoctorJudgesServerVersions(t *testing.T) {

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/genmesh/genmesh/mesh"
@@ -35,17 +33,4 @@ func storedBytes(t *mesh.Topology, replicas bool) int64 {
 		sum += s.MaxBytes * copies
 	}
 	return sum
-}
-
-// bytesText is a number of bytes for people.
-func bytesText(n int64) string {
-	const unit = 1024
-	value, suffix := float64(n), ""
-	for _, s := range []string{"Ki", "Mi", "Gi", "Ti", "Pi"} {
-		if value < unit {
-			break
-		}
-		value, suffix = value/unit, s
-	}
-	return fmt.Sprintf("%.4g %sB", value, suffix)
 }

@@ -14,10 +14,10 @@ import (
 )
 
 // keyProbes look at where the keys of a source come from. No finding holds a key.
-func (p *program) keyProbes(s mesh.Source) []probe {
+func (p *program) keyProbes(s mesh.Source, f *clusterFlags) []probe {
 	var probes []probe
 	if s.Secret != "" || len(s.Secrets) > 0 {
-		probes = append(probes, found(secretFinding(s, p.LookupEnv)))
+		probes = append(probes, p.secretProbe(s, f))
 	}
 	switch {
 	case s.FetchesKeys():
@@ -31,6 +31,46 @@ func (p *program) keyProbes(s mesh.Source) []probe {
 	return probes
 }
 
+// secretProbe looks at the secrets of a source itself. One that genmesh dev stands in for is missed by genmesh serve alone, so it matters
+// which of both this mesh is.
+func (p *program) secretProbe(s mesh.Source, f *clusterFlags) probe {
+	return func(context.Context) []finding {
+		switch lacks := lacksDevSecret(s, p.LookupEnv); {
+		case lacks && p.isMeshOfDev(f):
+			return []finding{doubtful("secret "+s.Name, secretVariable+" is not set; genmesh dev uses its built-in secret, which everybody knows",
+				"nothing to do for genmesh dev; production needs its own, such as from openssl rand -hex 32")}
+		case lacks:
+			_, err := s.ResolveSecrets(p.LookupEnv)
+			return []finding{broken("secret "+s.Name, err,
+				"set it: without it genmesh serve can verify no event (if you only run genmesh dev, this is fine: it uses its built-in secret)")}
+		}
+		return []finding{secretFinding(s, p.LookupEnv)}
+	}
+}
+
+// lacksDevSecret reports whether the secret that genmesh dev stands in for is all that a source lacks.
+func lacksDevSecret(s mesh.Source, lookup func(string) (string, bool)) bool {
+	if _, err := s.ResolveSecrets(lookup); err == nil {
+		return false
+	}
+	withDev, _ := withDevSecret(lookup)
+	_, err := s.ResolveSecrets(withDev)
+	return err == nil
+}
+
+// embeddedName is what the nats-server in genmesh dev calls itself.
+const embeddedName = "genmesh"
+
+// isMeshOfDev reports whether the NATS that answers is the one in genmesh dev.
+func (p *program) isMeshOfDev(f *clusterFlags) bool {
+	nc, _, err := p.connect(f)
+	if err != nil { // which the probe of the cluster tells of
+		return false
+	}
+	defer nc.Close()
+	return nc.ConnectedServerName() == embeddedName
+}
+
 // minSecretBytes is below what a secret can be found by trying.
 const minSecretBytes = 16
 
@@ -38,7 +78,7 @@ func secretFinding(s mesh.Source, lookup func(string) (string, bool)) finding {
 	check := "secret " + s.Name
 	secrets, err := s.ResolveSecrets(lookup)
 	if err != nil {
-		return broken(check, err, "set it: without it no event can be verified (genmesh dev alone has one of its own)")
+		return broken(check, err, "set it: without it no event can be verified")
 	}
 	weak := 0
 	for _, secret := range secrets {

@@ -20,6 +20,15 @@ func alsoFrom(flags *pflag.FlagSet, flag string, variables ...string) {
 	f.Annotations[environmentNames] = variables
 }
 
+// givenByEnvironment annotates a flag that the environment gave.
+const givenByEnvironment = "genmesh_given_by_environment"
+
+// isTyped reports whether a flag stands on the command line.
+func isTyped(flags *pflag.FlagSet, flag string) bool {
+	f := flags.Lookup(flag)
+	return f != nil && f.Changed && f.Annotations[givenByEnvironment] == nil
+}
+
 // fromEnvironment gives every flag that the command line left out its value from the
 // environment. An empty variable counts as unset, as compose files write it.
 func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
@@ -37,7 +46,9 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) e
 			}
 			if err := flags.Set(f.Name, value); err != nil {
 				failed = fmt.Errorf("the environment variable %s: %w", name, err)
+				return
 			}
+			failed = flags.SetAnnotation(f.Name, givenByEnvironment, []string{name})
 			return
 		}
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -37,7 +38,7 @@ What it can't do:
 
 // eraseFlags are those of erase.
 type eraseFlags struct {
-	cluster     clusterFlags
+	mesh        operatorFlags
 	source      string
 	reason      string
 	dryRun      bool
@@ -56,11 +57,13 @@ func newErase(p *program) *cobra.Command {
 			if err := f.check(); err != nil {
 				return err
 			}
-			return p.erase(cmd, f, args[0])
+			return p.withOperator(cmd, &f.mesh, func(ctx context.Context, op operating) error {
+				return p.erase(ctx, cmd, f, op, args[0])
+			})
 		},
 	}
 	flags := cmd.Flags()
-	f.cluster.add(flags)
+	f.mesh.add(flags)
 	flags.StringVar(&f.source, "source", "", "only what came through the source `NAME`")
 	flags.StringVar(&f.reason, "reason", "", "why, as a `TEXT` for the audit and for subscribers, without personal data")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only tell how much there is")
@@ -71,58 +74,36 @@ func newErase(p *program) *cobra.Command {
 }
 
 func (f *eraseFlags) check() error {
-	switch {
-	case f.reason == "" && !f.dryRun:
+	if f.reason == "" && !f.dryRun {
 		return errors.New("--reason is missing: say why, for the audit and for subscribers")
-	case len(f.reason) > mesh.MaxReasonBytes:
-		return fmt.Errorf("--reason has %d bytes; at most %d are kept", len(f.reason), mesh.MaxReasonBytes)
 	}
-	return nil
+	return checkReason(f.reason)
 }
 
-// eraseResult is what genmesh erase -o json prints.
-type eraseResult struct {
-	*mesh.Erasure
-	DryRun  bool `json:"dry_run,omitempty"`
-	Audited bool `json:"audited"`
-}
-
-func (p *program) erase(cmd *cobra.Command, f *eraseFlags, interaction string) error {
-	t, err := p.topology(cmd)
+func (p *program) erase(ctx context.Context, cmd *cobra.Command, f *eraseFlags, op operating, interaction string) error {
+	plan, err := op.PlanErasure(ctx, interaction, f.source)
 	if err != nil {
 		return err
 	}
-	nc, js, err := p.connect(&f.cluster)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	erasure, err := mesh.PlanErasure(cmd.Context(), js, t, interaction, f.source)
-	if err != nil {
-		return err
-	}
-	result := eraseResult{Erasure: erasure, DryRun: f.dryRun}
-	if f.dryRun || erasure.Found() == 0 && !f.notifyAgain {
-		return p.reportErase(cmd, result)
+	plan.DryRun = f.dryRun
+	if f.dryRun || plan.Found() == 0 && !f.notifyAgain {
+		return p.reportErase(cmd, plan)
 	}
 	if !f.yes {
-		if err := p.confirm(eraseQuestion(erasure)); err != nil {
+		if err := p.confirm(eraseQuestion(plan.Erasure)); err != nil {
 			return err
 		}
 	}
-	audit := &auditor{p: p, js: js, t: t, about: mesh.Audit{
-		Who: actorOf(nc), Action: "erase", InteractionSHA256: mesh.HashInteraction(erasure.Interaction), Source: f.source, Reason: f.reason,
-	}}
-	if _, err := audit.record(cmd.Context(), mesh.AuditIntended, erasure.Streams, nil); err != nil {
-		return fmt.Errorf("nothing was erased: %w; is streams.json applied (genmesh plan)?", err)
+	progress, end := p.showProgress("erase")
+	result, err := op.Erase(ctx, op.by(f.reason), admin.EraseAsk{Interaction: interaction, Source: f.source, NotifyAgain: f.notifyAgain}, progress)
+	end()
+	if result.Erasure == nil {
+		return err // nothing was done, or a console does not say how far it came
 	}
-	failed := p.eraseAll(cmd.Context(), f, erasure)
-	outcome := mesh.AuditDone
-	if failed != nil || !erasure.Complete() {
-		outcome = mesh.AuditIncomplete
+	if err == nil && !result.Audited && (result.Found() > 0 || f.notifyAgain) {
+		p.warnNoAudit(admin.Trail{})
 	}
-	result.Audited, err = audit.record(cmd.Context(), outcome, erasure.Streams, failed)
-	return errors.Join(p.reportErase(cmd, result), failed, err)
+	return errors.Join(p.reportErase(cmd, result), err)
 }
 
 func eraseQuestion(e *mesh.Erasure) string {
@@ -138,26 +119,8 @@ func eraseQuestion(e *mesh.Erasure) string {
 	return fmt.Sprintf("erase %s of interaction %q from %s for good?", plural(e.Found(), "message"), e.Interaction, plural(streams, "stream"))
 }
 
-// eraseAll erases, and then tells subscribers, of what was erased even if something is left: they need
-// not wait for that.
-func (p *program) eraseAll(ctx context.Context, f *eraseFlags, e *mesh.Erasure) error {
-	bar := newProgress(p.Err, e.Found(), "erase")
-	err := e.Run(ctx, bar.add)
-	bar.end()
-	if err != nil {
-		return err
-	}
-	if err := e.Notify(ctx, f.reason, f.notifyAgain); err != nil {
-		return fmt.Errorf("%w; once that is cured, --notify-again tells subscribers", err)
-	}
-	if f.notifyAgain && len(e.Notices) == 0 {
-		return errors.New("nobody was told: nothing is stored that says which source the interaction came through; name it with --source")
-	}
-	return nil
-}
-
 // reportErase tells what was erased; what is left makes the exit code 1.
-func (p *program) reportErase(cmd *cobra.Command, r eraseResult) error {
+func (p *program) reportErase(cmd *cobra.Command, r admin.ErasureResult) error {
 	if p.wantsJSON() {
 		if err := writeJSON(cmd.OutOrStdout(), r); err != nil {
 			return err
@@ -183,7 +146,7 @@ func (p *program) reportErase(cmd *cobra.Command, r eraseResult) error {
 	return nil
 }
 
-func writeErase(cmd *cobra.Command, r eraseResult) error {
+func writeErase(cmd *cobra.Command, r admin.ErasureResult) error {
 	w := cmd.OutOrStdout()
 	if r.Found() == 0 {
 		say(w, "nothing of interaction %q is stored", r.Interaction)

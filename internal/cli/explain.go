@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/internal/app"
 	"github.com/genmesh/genmesh/mesh"
 )
@@ -455,7 +456,7 @@ func (x *explanation) json() explainJSON {
 		Interaction: e.Interaction, Type: e.Type, Deliveries: append([]mesh.Delivery{}, x.Deliveries...), DeadLetters: []deadJSON{},
 	}
 	for _, d := range x.DeadLetters {
-		j.DeadLetters = append(j.DeadLetters, summary(d))
+		j.DeadLetters = append(j.DeadLetters, summary(admin.DeadLetterOf(d)))
 	}
 	if info := x.Consumer; info != nil {
 		j.Consumer = &consumerJSON{

@@ -13,7 +13,7 @@ import (
 )
 
 func TestExplainFollowsAnEvent(t *testing.T) {
-	a := newArchive(t, auditedStreams(t, crmTarget, `"rate_limit": "50/s", "when": "body.state == \"connected\"", `+crmTarget))
+	a := newArchive(t, editedStreams(t, crmTarget, `"rate_limit": "50/s", "when": "body.state == \"connected\"", `+crmTarget))
 	e := a.put("call-42", "connected")
 	a.put("call-42", "ended")
 	state, err := mesh.OpenState(t.Context(), a.js)
@@ -106,7 +106,7 @@ func TestExplainNamesTheTargetThatIsWaitedFor(t *testing.T) {
 }
 
 func TestExplainTellsOfDeadLettersFiltersAndStarts(t *testing.T) {
-	chats := auditedStreams(t, crmTarget, `"filter_subjects": ["genesys.*.*.chat.>"], `+crmTarget)
+	chats := editedStreams(t, crmTarget, `"filter_subjects": ["genesys.*.*.chat.>"], `+crmTarget)
 	a := newArchive(t, strings.Replace(chats, `"deliveries.>"`, `"elsewhere.>"`, 1))
 	a.life("call-42")
 	o := a.run("explain", "1", "--subscriber", "crm")
@@ -171,20 +171,20 @@ func TestExplainOfWhatIsNotThere(t *testing.T) {
 
 // TestExplainOfAnErasedEvent is what a clerk is told who asks for an event that a request for erasure has taken.
 func TestExplainOfAnErasedEvent(t *testing.T) {
-	a := newArchive(t, auditedStreams(t, crmTarget, `"when": "data.never == 1", "transform": "{never: .data.never}", `+crmTarget))
+	a := newArchive(t, editedStreams(t, crmTarget, `"when": "data.never == 1", "transform": "{never: .data.never}", `+crmTarget))
 	a.put("call-41", "connected")
 	a.put("call-42", "connected")
 	a.put("call-43", "connected")
 	require.Equal(t, exitOK, a.run("erase", "call-42", "--reason", "request 4711", "--yes").code)
 	o := a.run("explain", "2", "--subscriber", "crm")
 	assert.Equal(t, exitError, o.code)
-	assert.Regexp(t, `it was erased, if nobody deleted it otherwise: erase of \d{4}-.*Z by \S+, reason "request 4711", done \(audit record 2\)\n$`, o.err)
+	assert.Regexp(t, `it was erased, if nobody deleted it otherwise: erase of \d{4}-.*Z by \S+, reason "request 4711", done \(audit record 3\)\n$`, o.err)
 	assert.NotContains(t, o.err, "call-42")
 
 	require.Equal(t, exitOK, a.run("erase", "call-41", "--reason", "request 4712", "--yes").code)
 	o = a.run("explain", "1", "--subscriber", "crm")
 	assert.NotContains(t, o.err, "limits", "the oldest event is gone as others are")
-	assert.Regexp(t, `it was erased.*request 4711.*; erase of .*request 4712.*audit record 4\); the oldest that it has is 3\n$`, o.err)
+	assert.Regexp(t, `it was erased.*request 4711.*; erase of .*request 4712.*audit record 5\); the oldest that it has is 3\n$`, o.err)
 
 	o = a.run("explain", "4", "--subscriber", "crm")
 	require.Equal(t, exitOK, o.code, o.err)

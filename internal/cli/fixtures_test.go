@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"os"
+	_ "embed"
 	"strings"
 	"testing"
 
@@ -12,12 +12,16 @@ import (
 	"github.com/genmesh/genmesh/mesh"
 )
 
-// editedStreams is the repository's streams.json with texts replaced, in pairs.
+// sampleFile is a streams.json of the tests' own: the one that ships is there for its users to edit.
+const sampleFile = "testdata/streams.json"
+
+//go:embed testdata/streams.json
+var sampleStreams string
+
+// editedStreams is the sample with texts replaced, in pairs.
 func editedStreams(t testing.TB, pairs ...string) string {
 	t.Helper()
-	data, err := os.ReadFile("../../streams.json")
-	require.NoError(t, err)
-	text := string(data)
+	text := sampleStreams
 	for i := 0; i < len(pairs); i += 2 {
 		require.Contains(t, text, pairs[i])
 		text = strings.Replace(text, pairs[i], pairs[i+1], 1)

@@ -2,7 +2,8 @@ package cli
 
 import (
 	"errors"
-	"iter"
+
+	"github.com/genmesh/genmesh/internal/admin"
 )
 
 func checkLimit(limit int) error {
@@ -12,17 +13,25 @@ func checkLimit(limit int) error {
 	return nil
 }
 
-// takeUpTo calls take for each of all, up to the limit or the first error; 0 is no limit.
-func takeUpTo[T any](limit int, all iter.Seq2[T, error], take func(T)) error {
-	taken := 0
-	for one, err := range all {
+// readPages calls take for each that the pages hold, up to the limit or the first error; 0 is no limit.
+func readPages[T any](limit int, read func(limit int, cursor string) (page []T, next string, err error), take func(T)) error {
+	taken, cursor := 0, ""
+	for {
+		most := admin.MaxPage
+		if limit > 0 {
+			most = min(most, limit-taken)
+		}
+		page, next, err := read(most, cursor)
 		if err != nil {
 			return err
 		}
-		take(one)
-		if taken++; taken == limit {
+		for _, one := range page {
+			take(one)
+		}
+		taken += len(page)
+		if next == "" || limit > 0 && taken >= limit {
 			return nil
 		}
+		cursor = next
 	}
-	return nil
 }

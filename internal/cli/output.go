@@ -67,3 +67,16 @@ func short(s string, n int) string {
 	runes := []rune(s)
 	return string(runes[:n-1]) + "…"
 }
+
+// bytesText is a number of bytes for people.
+func bytesText(n int64) string {
+	const unit = 1024
+	value, suffix := float64(n), ""
+	for _, s := range []string{"Ki", "Mi", "Gi", "Ti", "Pi"} {
+		if value < unit {
+			break
+		}
+		value, suffix = value/unit, s
+	}
+	return fmt.Sprintf("%.4g %sB", value, suffix)
+}

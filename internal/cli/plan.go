@@ -4,31 +4,31 @@ import (
 	"context"
 	"strings"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/genmesh/genmesh/mesh"
 )
 
 func newPlan(p *program) *cobra.Command {
+	f := new(operatorFlags)
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show how the server differs from streams.json; exit 2 if it does",
 		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withOperator(cmd, f, func(ctx context.Context, op operating) error {
+				configuration, err := op.Configuration(ctx)
+				if err != nil {
+					return err
+				}
+				if err := p.writePlan(cmd, configuration.Plan); err != nil || configuration.Plan.Empty() {
+					return err
+				}
+				return exitCode(exitChanges)
+			})
+		},
 	}
-	p.clusterCommand(cmd, func(ctx context.Context, t *mesh.Topology, js jetstream.JetStream) error {
-		plan, err := t.Plan(ctx, js)
-		if err != nil {
-			return err
-		}
-		if err := p.writePlan(cmd, plan); err != nil {
-			return err
-		}
-		if !plan.Empty() {
-			return exitCode(exitChanges)
-		}
-		return nil
-	})
+	f.add(cmd.Flags())
 	p.outputFlag(cmd)
 	return cmd
 }

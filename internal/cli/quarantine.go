@@ -5,10 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/internal/admin"
 )
 
 const quarantineHelp = `In quarantine is what came in with a good signature and still could not go on its way: it could
@@ -30,16 +29,16 @@ func newQuarantine(p *program) *cobra.Command {
 
 // quarantineFlags choose events in quarantine.
 type quarantineFlags struct {
-	cluster clusterFlags
-	source  string
-	reason  string
-	span    span
-	limit   int
+	mesh   operatorFlags
+	source string
+	reason string
+	span   span
+	limit  int
 }
 
 func (f *quarantineFlags) add(cmd *cobra.Command, limit int) {
 	flags := cmd.Flags()
-	f.cluster.add(flags)
+	f.mesh.add(flags)
 	flags.StringVar(&f.source, "source", "", "only those of the source `NAME`")
 	flags.StringVar(&f.reason, "reason", "", "only those with the `REASON`, such as schema or invalid_json")
 	f.span.add(flags, "those that came")
@@ -51,39 +50,18 @@ func (f *quarantineFlags) chosen() bool {
 	return f.source != "" || f.reason != "" || f.span.given()
 }
 
-func (f *quarantineFlags) filter(now time.Time) (mesh.QuarantineFilter, error) {
-	filter := mesh.QuarantineFilter{Source: f.source, Reason: f.reason}
+func (f *quarantineFlags) query(now time.Time) (admin.QuarantineQuery, error) {
+	q := admin.QuarantineQuery{Source: f.source, Reason: f.reason}
 	var err error
-	filter.Since, filter.Until, err = f.span.times(now)
-	return filter, errors.Join(err, checkLimit(f.limit))
+	q.Since, q.Until, err = f.span.times(now)
+	return q, errors.Join(err, checkLimit(f.limit))
 }
 
-// ward is the quarantine of a cluster and what events are released by.
-type ward struct {
-	*mesh.Quarantine
-	topology *mesh.Topology
-	js       jetstream.JetStream
-}
-
-// withQuarantine runs a command on the quarantine of the cluster.
-func (p *program) withQuarantine(cmd *cobra.Command, cluster *clusterFlags, run func(context.Context, ward) error) error {
-	t, err := p.topology(cmd)
-	if err != nil {
-		return err
-	}
-	nc, js, err := p.connect(cluster)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	quarantine, err := mesh.NewQuarantine(js, t)
-	if err != nil {
-		return err
-	}
-	return run(cmd.Context(), ward{quarantine, t, js})
-}
-
-// find calls take for each event that the filter chooses, up to the limit.
-func (f *quarantineFlags) find(ctx context.Context, w ward, filter mesh.QuarantineFilter, take func(mesh.Quarantined)) error {
-	return takeUpTo(f.limit, w.Find(ctx, filter), take)
+// find calls take for each event that is asked for, up to the limit.
+func (f *quarantineFlags) find(ctx context.Context, op operating, q admin.QuarantineQuery, take func(admin.Quarantined)) error {
+	return readPages(f.limit, func(limit int, cursor string) ([]admin.Quarantined, string, error) {
+		q.Limit, q.Cursor = limit, cursor
+		page, err := op.Quarantined(ctx, q)
+		return page.Quarantined, page.Next, err
+	}, take)
 }

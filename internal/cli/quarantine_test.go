@@ -105,61 +105,34 @@ func TestQuarantineIsListedAndShown(t *testing.T) {
 	assert.Contains(t, h.run(t, "show", "x").err, "genmesh quarantine list")
 }
 
-func TestReleaseSendsEventsOnTheirWayOnceAndInOrder(t *testing.T) {
-	h := newHospital(t)
-	for _, state := range []string{"connected", "queued", "answered"} {
-		h.admit(t, "42", interactionBody("42", state), "schema")
-	}
-	assert.Contains(t, h.run(t, "release", "--all", "--dry-run").out, "releasable 3 events")
-	assert.Contains(t, h.run(t, "release", "--all").err, "--yes", "nobody is there to ask")
-	require.Empty(t, h.events(t))
-
-	released := h.run(t, "release", "--all", "--yes")
-	require.Equal(t, exitOK, released.code, released.err)
-	events := h.events(t)
-	require.Len(t, events, 3)
-	for i, state := range []string{"connected", "queued", "answered"} {
-		assert.Contains(t, string(events[i].Body), state)
-		assert.Equal(t, "42", events[i].Interaction)
-		assert.Regexp(t, `^genesys\.\d\d\.interaction\.call\.42$`, events[i].Subject)
-		assert.Equal(t, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), events[i].Received, "when it came in")
-		assert.Empty(t, events[i].Reason+events[i].Detail)
-	}
-	assert.Empty(t, h.numbers(t))
-
-	// Its sender repeats it, and a release that was cut off is done again: nothing is stored twice.
-	again := events[0]
-	again.Stream, again.Sequence = "", 0
-	receipt, err := h.committer.Commit(t.Context(), again)
-	require.NoError(t, err)
-	assert.True(t, receipt.Duplicate)
-	h.admit(t, "42", interactionBody("42", "queued")+" ", "schema")
-	require.Equal(t, exitOK, h.run(t, "release", "--all", "--yes").code)
-	assert.Len(t, h.events(t), 3)
-	assert.Empty(t, h.numbers(t))
-}
-
-func TestWhatIsStillNotGoodStaysAndHoldsTheLaterOnesBack(t *testing.T) {
+func TestReleaseAsksAndTellsWhatBecameOfEach(t *testing.T) {
 	h := newHospital(t)
 	bad := h.admit(t, "42", strings.Replace(interactionBody("42", "connected"), `"call"`, `{}`, 1), "schema")
 	later := h.admit(t, "42", interactionBody("42", "queued"), "schema")
 	h.admit(t, "43", interactionBody("43", "connected"), "schema")
+	o := h.run(t, "release", "--all", "--dry-run")
+	assert.Contains(t, o.out, "releasable 1 event\n")
+	assert.NotContains(t, o.err, "audited", "a dry run is nothing that was done")
+	assert.Contains(t, h.run(t, "release", "--all").err, "release 3 events? Confirm with --yes", "nobody is there to ask")
+	require.Empty(t, h.events(t))
 
-	o := h.run(t, "release", "--all", "--yes")
+	o = h.run(t, "release", "--all", "--yes")
 	assert.Equal(t, exitError, o.code)
-	assert.Contains(t, o.out, "released 1 event")
-	assert.Contains(t, o.err, "still not good: schema /data/type")
-	assert.Contains(t, o.err, "held back")
+	assert.Equal(t, "released 1 event\n", o.out)
+	assert.Contains(t, o.err, "1: still not good: schema /data/type")
+	assert.Contains(t, o.err, "2: held back")
+	assert.Contains(t, o.err, "2 of 3 events: not released; genmesh quarantine show says more of one.")
 	assert.Equal(t, []uint64{bad, later}, h.numbers(t))
 	require.Len(t, h.events(t), 1)
 	assert.Equal(t, "43", h.events(t)[0].Interaction)
 
 	// The schema is mended.
 	fixed := file(t, "streams.json", editedStreams(t, `"preset": "genesys",`, `"preset": "genesys", "event_types": {"*": {"schema": "none"}},`))
-	o = run(t, "quarantine", "release", "--server", h.url, "--streams", fixed, "--source", "genesys", "--yes")
+	o = run(t, "quarantine", "release", "--server", h.url, "--streams", fixed, "--source", "genesys", "--yes", "-o", "json")
 	require.Equal(t, exitOK, o.code, o.err)
+	assert.JSONEq(t, `{"action":"release","chosen":2,"done":2,"failed":[],"audited":true}`, o.out)
 	assert.Len(t, h.events(t), 3)
-	assert.Empty(t, h.numbers(t))
+	assert.Equal(t, "released 0 events\n", h.run(t, "release", "--all").out, "nothing is left, and nothing is asked")
 }
 
 func TestDiscardedEventsAreGone(t *testing.T) {

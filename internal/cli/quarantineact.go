@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/internal/admin"
 )
 
 const releaseHelp = `Read events in quarantine again, as streams.json and its schemas are now, and send those that are
@@ -26,14 +25,21 @@ Name the events by number, or choose them with --source, --reason, --since, --un
 // quarantineAct are the flags of release and discard.
 type quarantineAct struct {
 	quarantineFlags
-	all    bool
-	yes    bool
+	consent
 	dryRun bool
+}
+
+// quarantineAction is something that is done to events in quarantine.
+type quarantineAction struct {
+	verb string
+	past string
+	do   func(admin.Changer, context.Context, admin.By, admin.QuarantineSelection, admin.Progress) (admin.ActResult, error)
 }
 
 func newQuarantineRelease(p *program) *cobra.Command {
 	f := new(quarantineAct)
-	cmd := f.command(p, "release", "Send events in quarantine on their way", releaseHelp, p.release)
+	cmd := f.command(p, "Send events in quarantine on their way", releaseHelp,
+		quarantineAction{"release", "released", admin.Changer.ReleaseQuarantined})
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only tell which could be released")
 	return cmd
 }
@@ -43,14 +49,13 @@ const quarantineDiscardHelp = `Delete events in quarantine for good: no subscrib
 Name the events by number, or choose them with --source, --reason, --since, --until, or --all.`
 
 func newQuarantineDiscard(p *program) *cobra.Command {
-	return new(quarantineAct).command(p, "discard", "Delete events in quarantine for good", quarantineDiscardHelp, p.discardQuarantined)
+	return new(quarantineAct).command(p, "Delete events in quarantine for good", quarantineDiscardHelp,
+		quarantineAction{"discard", "discarded", admin.Changer.DiscardQuarantined})
 }
 
-type quarantineDo func(ctx context.Context, cmd *cobra.Command, w ward, f *quarantineAct, numbers []uint64) error
-
-func (f *quarantineAct) command(p *program, verb, short, long string, do quarantineDo) *cobra.Command {
+func (f *quarantineAct) command(p *program, short, long string, action quarantineAction) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   verb + " [NUMBER...]",
+		Use:   action.verb + " [NUMBER...]",
 		Short: short,
 		Long:  long,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -61,69 +66,71 @@ func (f *quarantineAct) command(p *program, verb, short, long string, do quarant
 			if len(numbers) > 0 == (f.chosen() || f.all) {
 				return errors.New("name events by number, or choose them with --source, --reason, --since, --until or --all")
 			}
-			filter, err := f.filter(time.Now())
-			if err != nil {
+			q, err := f.query(time.Now())
+			if err := errors.Join(err, f.check()); err != nil {
 				return err
 			}
-			return p.withQuarantine(cmd, &f.cluster, func(ctx context.Context, w ward) error {
-				if len(numbers) == 0 {
-					err = f.find(ctx, w, filter, func(q mesh.Quarantined) { numbers = append(numbers, q.Number) })
-				}
-				if err != nil {
-					return err
-				}
-				slices.Sort(numbers) // the order in which they came
-				numbers = slices.Compact(numbers)
-				if len(numbers) > 0 && !f.yes && !f.dryRun {
-					if err := p.confirm(fmt.Sprintf("%s %s?", verb, plural(len(numbers), "event"))); err != nil {
-						return err
-					}
-				}
-				return do(ctx, cmd, w, f, numbers)
+			selection := admin.QuarantineSelection{
+				Numbers: numbers, All: f.all, Source: q.Source, Reason: q.Reason, Since: q.Since, Until: q.Until, Limit: f.limit, DryRun: f.dryRun,
+			}
+			return p.withOperator(cmd, &f.mesh, func(ctx context.Context, op operating) error {
+				return p.quarantineAct(ctx, cmd, f, op, action, selection, q)
 			})
 		},
 	}
-	f.add(cmd, 0)
-	cmd.Flags().BoolVar(&f.all, "all", false, "all that is in quarantine")
-	cmd.Flags().BoolVarP(&f.yes, "yes", "y", false, "don't ask")
+	f.quarantineFlags.add(cmd, 0)
+	f.consent.add(cmd.Flags(), "all that is in quarantine")
 	p.outputFlag(cmd)
 	return cmd
 }
 
-func (p *program) discardQuarantined(ctx context.Context, cmd *cobra.Command, w ward, _ *quarantineAct, numbers []uint64) error {
-	result := actResult{Action: "discard", Failed: []actFailed{}}
-	for _, number := range numbers {
-		_, err := w.Get(ctx, number)
-		if err == nil {
-			err = w.Discard(ctx, number)
-		}
-		if err != nil {
-			result.Failed = append(result.Failed, actFailed{number, err.Error()})
-			continue
-		}
-		result.Done++
+func (p *program) quarantineAct(ctx context.Context, cmd *cobra.Command, f *quarantineAct, op operating, action quarantineAction,
+	s admin.QuarantineSelection, q admin.QuarantineQuery,
+) error {
+	if f.dryRun {
+		action.past = "releasable"
 	}
-	return p.reportQuarantine(cmd, result, "discarded", len(numbers))
+	if !f.yes && !f.dryRun {
+		number, last, err := f.count(ctx, op, s, q)
+		if err != nil {
+			return err
+		}
+		if number == 0 {
+			return p.reportQuarantine(cmd, action, admin.ActResult{Action: action.verb, Failed: []admin.ActFailed{}})
+		}
+		if err := p.confirm(fmt.Sprintf("%s %s?", action.verb, plural(number, "event"))); err != nil {
+			return err
+		}
+		s.Until = last // what is asked about is what is done, whatever comes meanwhile
+	}
+	progress, end := p.showProgress(action.verb)
+	result, err := action.do(op, ctx, op.by(f.because), s, progress)
+	if end(); err != nil {
+		return err
+	}
+	if result.Chosen > 0 && !f.dryRun {
+		p.warnNoAudit(result.Trail)
+	}
+	return p.reportQuarantine(cmd, action, result)
+}
+
+// count is how many are chosen, and until when those came: zero where they are chosen by number.
+func (f *quarantineAct) count(ctx context.Context, op operating, s admin.QuarantineSelection, q admin.QuarantineQuery) (number int, last time.Time, err error) {
+	if len(s.Numbers) > 0 {
+		return len(s.Numbers), last, nil
+	}
+	err = f.find(ctx, op, q, func(q admin.Quarantined) { number, last = number+1, q.Since })
+	return number, last, err
 }
 
 // reportQuarantine tells what became of the chosen events; those that failed make the exit code 1.
-func (p *program) reportQuarantine(cmd *cobra.Command, result actResult, past string, chosen int) error {
-	if p.wantsJSON() {
-		if err := writeJSON(cmd.OutOrStdout(), result); err != nil {
-			return err
-		}
-	} else {
-		say(cmd.OutOrStdout(), "%s %s", past, plural(result.Done, "event"))
-		for _, failed := range result.Failed[:min(len(result.Failed), maxFailuresShown)] {
-			say(cmd.ErrOrStderr(), "%d: %s", failed.Number, failed.Error)
-		}
-	}
-	if len(result.Failed) == 0 {
-		return nil
+func (p *program) reportQuarantine(cmd *cobra.Command, action quarantineAction, result admin.ActResult) error {
+	if err := p.writeAct(cmd, result, action.past, "event"); err != nil || result.Done == result.Chosen {
+		return err
 	}
 	next := ""
 	if result.Action == "release" {
 		next = "; genmesh quarantine show says more of one. Release again once what refuses it is mended, or discard it"
 	}
-	return fmt.Errorf("%d of %s: not %s%s", len(result.Failed), plural(chosen, "event"), past, next)
+	return fmt.Errorf("%d of %s: not %s%s", result.Chosen-result.Done, plural(result.Chosen, "event"), action.past, next)
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/internal/admin"
 )
 
 func newQuarantineList(p *program) *cobra.Command {
@@ -19,13 +19,13 @@ func newQuarantineList(p *program) *cobra.Command {
 		Short: "List what is in quarantine, the oldest first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			filter, err := f.filter(time.Now())
+			q, err := f.query(time.Now())
 			if err != nil {
 				return err
 			}
-			return p.withQuarantine(cmd, &f.cluster, func(ctx context.Context, w ward) error {
+			return p.withOperator(cmd, &f.mesh, func(ctx context.Context, op operating) error {
 				listed := []quarantinedJSON{}
-				err := f.find(ctx, w, filter, func(q mesh.Quarantined) { listed = append(listed, quarantineSummary(q)) })
+				err := f.find(ctx, op, q, func(q admin.Quarantined) { listed = append(listed, quarantineSummary(q)) })
 				if err != nil {
 					return err
 				}
@@ -78,15 +78,15 @@ type quarantinedJSON struct {
 	Body         any        `json:"body,omitempty"`
 }
 
-func quarantineSummary(q mesh.Quarantined) quarantinedJSON {
+func quarantineSummary(q admin.Quarantined) quarantinedJSON {
 	return quarantinedJSON{
 		Number: q.Number, Source: q.Source, Reason: q.Reason, Detail: q.Detail, Since: q.Since.UTC(), Organization: q.Organization,
-		Interaction: q.Interaction, EventID: q.ID, Type: q.Type, Media: q.Media, Occurred: known(q.Occurred), Received: known(q.Received),
+		Interaction: q.Interaction, EventID: q.EventID, Type: q.Type, Media: q.Media, Occurred: known(q.Occurred), Received: known(q.Received),
 	}
 }
 
 func newQuarantineShow(p *program) *cobra.Command {
-	f := new(clusterFlags)
+	f := new(operatorFlags)
 	cmd := &cobra.Command{
 		Use:   "show NUMBER",
 		Short: "Show one event in quarantine with everything that is known about it",
@@ -96,14 +96,14 @@ func newQuarantineShow(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.withQuarantine(cmd, f, func(ctx context.Context, w ward) error {
-				q, err := w.Get(ctx, numbers[0])
+			return p.withOperator(cmd, f, func(ctx context.Context, op operating) error {
+				q, err := op.QuarantinedEvent(ctx, numbers[0])
 				if err != nil {
 					return err
 				}
 				if p.wantsJSON() {
 					shown := quarantineSummary(q)
-					shown.Body = bodyJSON(q.Body)
+					shown.Body = shownJSON(q.Body)
 					return writeJSON(cmd.OutOrStdout(), shown)
 				}
 				return writeQuarantined(cmd.OutOrStdout(), q)
@@ -123,7 +123,7 @@ func bodyJSON(body []byte) any {
 	return string(body)
 }
 
-func writeQuarantined(w io.Writer, q mesh.Quarantined) error {
+func writeQuarantined(w io.Writer, q admin.Quarantined) error {
 	var t table
 	t.row("number", strconv.FormatUint(q.Number, 10))
 	t.row("reason", q.Reason)
@@ -134,8 +134,6 @@ func writeQuarantined(w io.Writer, q mesh.Quarantined) error {
 	if err := t.write(w); err != nil {
 		return err
 	}
-	writeEnvelope(w, q.Event)
-	say(w, "\nbody (%d bytes)", len(q.Body))
-	writeLines(w, pretty(q.Body))
+	writeEnvelope(w, q.Headers, q.Event, q.Body)
 	return nil
 }

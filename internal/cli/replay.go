@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -35,7 +34,7 @@ const historyExample = `  genmesh replay crm --since 2h --dry-run
 
 // replayFlags are those of replay.
 type replayFlags struct {
-	cluster     clusterFlags
+	mesh        operatorFlags
 	span        span
 	interaction string
 	eventType   string
@@ -56,17 +55,18 @@ func newReplay(p *program) *cobra.Command {
 		Example: historyExample,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asked, err := f.parse(time.Now())
+			ask, err := f.parse(time.Now())
 			if err != nil {
 				return err
 			}
-			return p.withSubscriber(cmd, &f.cluster, args[0], func(ctx context.Context, on subscribed) error {
-				return p.replay(ctx, cmd, f, on, asked)
+			ask.Subscriber = args[0]
+			return p.withOperator(cmd, &f.mesh, func(ctx context.Context, op operating) error {
+				return p.replay(ctx, cmd, f, op, ask)
 			})
 		},
 	}
 	flags := cmd.Flags()
-	f.cluster.add(flags)
+	f.mesh.add(flags)
 	f.span.add(flags, "events stored")
 	flags.StringVar(&f.interaction, "interaction", "", "only events of the interaction `ID`")
 	flags.StringVar(&f.eventType, "type", "", "only events of exactly this `TYPE`")
@@ -81,29 +81,23 @@ func newReplay(p *program) *cobra.Command {
 	return cmd
 }
 
-// replayAsked is what the flags ask for.
-type replayAsked struct {
-	mesh.HistorySpan
-	rate mesh.Rate
-}
-
-func (f *replayFlags) parse(now time.Time) (replayAsked, error) {
-	asked := replayAsked{HistorySpan: mesh.HistorySpan{Type: f.eventType, Interaction: f.interaction}}
+func (f *replayFlags) parse(now time.Time) (admin.ReplayAsk, error) {
+	ask := admin.ReplayAsk{Type: f.eventType, Interaction: f.interaction, All: f.all}
 	chosen := f.span.since != "" || f.interaction != "" || f.eventType != ""
 	if chosen == f.all {
-		return asked, errors.New("choose what to replay by --since, --interaction or --type, or take it --all")
+		return ask, errors.New("choose what to replay by --since, --interaction or --type, or take it --all")
 	}
 	var err error
-	if asked.Since, asked.Until, err = f.span.times(now); err != nil {
-		return asked, err
+	if ask.Since, ask.Until, err = f.span.times(now); err != nil {
+		return ask, err
 	}
-	if !asked.Until.IsZero() && !asked.Since.Before(asked.Until) {
-		return asked, errors.New("--until must be later than --since")
+	if !ask.Until.IsZero() && !ask.Since.Before(ask.Until) {
+		return ask, errors.New("--until must be later than --since")
 	}
-	if asked.rate, err = parseRate(f.rate); err != nil {
-		return asked, fmt.Errorf("--rate: %w", err)
+	if ask.Rate, err = parseRate(f.rate); err != nil {
+		return ask, fmt.Errorf("--rate: %w", err)
 	}
-	return asked, checkReason(f.reason)
+	return ask, checkReason(f.reason)
 }
 
 // parseRate reads a rate as streams.json has it.
@@ -124,92 +118,64 @@ func parseRate(text string) (mesh.Rate, error) {
 
 // replayPlan is what genmesh replay -o json prints of a replay that is about to begin, or has begun.
 type replayPlan struct {
-	mesh.HistoryReplay
-	Subscriber string              `json:"subscriber"`
-	Stream     string              `json:"stream"`
-	DryRun     bool                `json:"dry_run,omitempty"`
-	Estimate   mesh.ReplayEstimate `json:"estimate"`
+	admin.ReplayPlan
 	// Ended is true if it has come to its end.
 	Ended bool `json:"ended"`
 }
 
-func (p *program) replay(ctx context.Context, cmd *cobra.Command, f *replayFlags, on subscribed, asked replayAsked) error {
-	h, err := on.t.PlanReplay(ctx, on.js, on.Subscriber, asked.HistorySpan)
-	if errors.Is(err, mesh.ErrNothingToReplay) {
-		err = fmt.Errorf("%w%s", err, on.aboutType(ctx, f.eventType))
-	}
-	if err != nil {
-		return fmt.Errorf("replay to %s: %w", on.Name, err)
-	}
-	h.Rate, h.By, h.Reason = asked.rate, operator(), f.reason
-	plan := replayPlan{HistoryReplay: h, Subscriber: on.Name, Stream: on.Stream, DryRun: f.dryRun}
-	if plan.Estimate, err = on.t.EstimateReplay(ctx, on.js, on.Subscriber, h); err != nil {
-		return err
-	}
-	if f.dryRun && p.wantsJSON() {
-		return writeJSON(cmd.OutOrStdout(), plan)
-	}
+func (p *program) replay(ctx context.Context, cmd *cobra.Command, f *replayFlags, op operating, ask admin.ReplayAsk) error {
 	if f.dryRun {
-		return writeReplayPlan(cmd.OutOrStdout(), plan)
+		return p.planReplay(ctx, cmd, op, ask)
 	}
 	if !f.yes {
+		plan, err := op.PlanReplay(ctx, ask)
+		if err != nil {
+			return err
+		}
 		if isTerminal(p.In) {
 			if err := writeReplayPlan(p.Err, plan); err != nil {
 				return err
 			}
 		}
-		question := fmt.Sprintf("replay %s to %s?", plural(int(h.Events), "event"), on.Name)
-		if err := p.confirm(question); err != nil {
+		if err := p.confirm(fmt.Sprintf("replay %s to %s?", plural(int(plan.Events), "event"), plan.Subscriber)); err != nil {
 			return err
 		}
+		if ask.Until.IsZero() && !plan.Estimate.Last.IsZero() {
+			ask.Until = plan.Estimate.Last.Add(1) // what is asked about is what is replayed, whatever is stored meanwhile
+		}
 	}
-	if plan.HistoryReplay, err = on.t.StartReplay(ctx, on.js, on.Subscriber, h); err != nil {
+	plan, err := op.StartReplay(ctx, op.by(f.reason), ask)
+	if err != nil {
 		return err
 	}
-	p.audit(ctx, on, "replay", auditedReplay(plan.HistoryReplay))
-	return p.attend(ctx, cmd, f, on, plan)
+	p.warnUnaudited(plan.Trail)
+	return p.attend(ctx, cmd, f, op, replayPlan{ReplayPlan: plan})
 }
 
-// maxTypesNamed bounds the types that somebody is told who has asked for another.
-const maxTypesNamed = 5
-
-// aboutType says what may be wrong with the type of which there is no event; "" if none was asked for.
-func (on subscribed) aboutType(ctx context.Context, eventType string) string {
-	if eventType == "" {
-		return ""
-	}
-	text := fmt.Sprintf("; --type %q is the type of an event", eventType)
-	types, media, err := mesh.LatestKinds(ctx, on.js, on.Stream)
+func (p *program) planReplay(ctx context.Context, cmd *cobra.Command, op operating, ask admin.ReplayAsk) error {
+	plan, err := op.PlanReplay(ctx, ask)
 	if err != nil {
-		return text // it is only a hint
+		return err
 	}
-	if slices.Contains(media, eventType) && !slices.Contains(types, eventType) {
-		text += fmt.Sprintf(", and %q is a media type", eventType)
+	if p.wantsJSON() {
+		return writeJSON(cmd.OutOrStdout(), replayPlan{ReplayPlan: plan})
 	}
-	if len(types) > 0 && !slices.Contains(types, eventType) {
-		text += "; the latest events are of " + strings.Join(types[:min(len(types), maxTypesNamed)], ", ")
-	}
-	return text
-}
-
-// auditedReplay says what was replayed, without the interaction's id: the audit keeps none.
-func auditedReplay(h mesh.HistoryReplay) string {
-	return fmt.Sprintf("replay %s of %s, sequences %d to %d; %s", h.ID, plural(int(h.Events), "event"), h.From, h.Until, h.Reason)
+	return writeReplayPlan(cmd.OutOrStdout(), plan)
 }
 
 // attend watches a replay that has begun, unless nobody wants to.
-func (p *program) attend(ctx context.Context, cmd *cobra.Command, f *replayFlags, on subscribed, plan replayPlan) error {
+func (p *program) attend(ctx context.Context, cmd *cobra.Command, f *replayFlags, op operating, plan replayPlan) error {
 	if !p.wantsJSON() {
-		say(cmd.OutOrStdout(), "replay %s to %s has begun: %s, at most %s", plan.ID, on.Name, plural(int(plan.Events), "event"), plan.Rate)
+		say(cmd.OutOrStdout(), "replay %s to %s has begun: %s, at most %s", plan.ID, plan.Subscriber, plural(int(plan.Events), "event"), plan.Rate)
 	}
 	if f.detach {
 		if p.wantsJSON() {
 			return writeJSON(cmd.OutOrStdout(), plan)
 		}
-		sayReplayCommands(cmd.OutOrStdout(), on.Name, plan.ID)
+		sayReplayCommands(cmd.OutOrStdout(), plan.Subscriber, plan.ID)
 		return nil
 	}
-	err := p.watchReplay(ctx, cmd, on, plan.HistoryReplay)
+	err := p.watchReplay(ctx, cmd, op, plan.Subscriber, plan.HistoryReplay)
 	plan.Ended = err == nil
 	if p.wantsJSON() {
 		return errors.Join(writeJSON(cmd.OutOrStdout(), plan), err)
@@ -222,7 +188,7 @@ func sayReplayCommands(w io.Writer, subscriber, id string) {
 	say(w, "  genmesh replay cancel %s %s  end it", subscriber, id)
 }
 
-func writeReplayPlan(w io.Writer, plan replayPlan) error {
+func writeReplayPlan(w io.Writer, plan admin.ReplayPlan) error {
 	var t table
 	t.row("replay to", plan.Subscriber)
 	t.row("events", fmt.Sprintf("at most %d", plan.Events))
@@ -238,15 +204,8 @@ func writeReplayPlan(w io.Writer, plan replayPlan) error {
 	if plan.Interaction != "" {
 		t.row("interaction", plan.Interaction)
 	}
-	t.row("size", fmt.Sprintf("about %.3g MB", float64(plan.Estimate.Bytes)/1e6))
+	t.row("size", "about "+bytesText(int64(plan.Estimate.Bytes)))
 	t.row("takes", fmt.Sprintf("%s at %s, longer while live events need the target", roughly(time.Duration(plan.Estimate.Takes)), plan.Rate))
 	t.row("costs", fmt.Sprintf("%d calls of the target, up to %d if it fails", plan.Events, plan.Estimate.MostCalls))
 	return t.write(w)
-}
-
-// set shows that so many steps are done.
-func (p progress) set(done int) {
-	if p.bar != nil {
-		_ = p.bar.Set(done) // a bar that can't be drawn is no reason to stop
-	}
 }

@@ -2,21 +2,19 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/genmesh/genmesh/mesh"
 )
 
 func newReplayList(p *program) *cobra.Command {
-	f := new(clusterFlags)
+	f := new(operatorFlags)
 	cmd := &cobra.Command{
 		Use:   "list [SUBSCRIBER]",
 		Short: "List the replays that have not come to their end",
@@ -26,8 +24,8 @@ func newReplayList(p *program) *cobra.Command {
 			if len(args) > 0 {
 				name = args[0]
 			}
-			return p.withSubscriber(cmd, f, name, func(ctx context.Context, on subscribed) error {
-				running, err := on.replays(ctx)
+			return p.withOperator(cmd, f, func(ctx context.Context, op operating) error {
+				running, err := op.Replays(ctx, name)
 				if err != nil {
 					return err
 				}
@@ -45,25 +43,6 @@ func newReplayList(p *program) *cobra.Command {
 	f.add(cmd.Flags())
 	p.outputFlag(cmd)
 	return cmd
-}
-
-// replays are those to the subscriber, or to all if none is named.
-func (on subscribed) replays(ctx context.Context) ([]mesh.RunningReplay, error) {
-	running := []mesh.RunningReplay{}
-	for _, s := range on.t.Subscribers {
-		if on.Name != "" && s.Name != on.Name {
-			continue
-		}
-		some, err := mesh.Replays(ctx, on.js, s)
-		if on.Name == "" && errors.Is(err, jetstream.ErrStreamNotFound) {
-			continue // not applied yet
-		}
-		if err != nil {
-			return nil, err
-		}
-		running = append(running, some...)
-	}
-	return running, nil
 }
 
 func writeReplays(w io.Writer, running []mesh.RunningReplay) error {
@@ -85,18 +64,21 @@ func textOrDash(text string) string {
 }
 
 func newReplayWatch(p *program) *cobra.Command {
-	f := new(clusterFlags)
+	f := new(operatorFlags)
 	cmd := &cobra.Command{
 		Use:   "watch SUBSCRIBER ID",
 		Short: "Watch a replay until its end",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withSubscriber(cmd, f, args[0], func(ctx context.Context, on subscribed) error {
-				r, err := on.findReplay(ctx, args[1])
+			return p.withOperator(cmd, f, func(ctx context.Context, op operating) error {
+				r, running, err := op.findReplay(ctx, args[0], args[1])
 				if err != nil {
 					return err
 				}
-				return p.watchReplay(ctx, cmd, on, r.HistoryReplay)
+				if !running {
+					return fmt.Errorf("no replay %s to %s is running; genmesh replay list shows those that are", args[1], args[0])
+				}
+				return p.watchReplay(ctx, cmd, op, args[0], r.HistoryReplay)
 			})
 		},
 	}
@@ -108,45 +90,44 @@ const cancelHelp = `End a replay before its end. What was delivered is delivered
 some dozens of events at most, may still arrive.`
 
 func newReplayCancel(p *program) *cobra.Command {
-	f := new(clusterFlags)
+	f := new(operatorFlags)
+	var because string
 	cmd := &cobra.Command{
 		Use:   "cancel SUBSCRIBER ID",
 		Short: "End a replay before its end",
 		Long:  cancelHelp,
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withSubscriber(cmd, f, args[0], func(ctx context.Context, on subscribed) error {
-				r, err := on.findReplay(ctx, args[1])
+			return p.withOperator(cmd, f, func(ctx context.Context, op operating) error {
+				r, err := op.CancelReplay(ctx, op.by(because), args[0], args[1])
 				if err != nil {
 					return err
 				}
-				if err := mesh.EndReplay(ctx, on.js, on.Subscriber, r.ID); err != nil {
-					return err
-				}
-				p.audit(ctx, on, "replay-cancel", "replay "+r.ID)
 				if p.wantsJSON() {
 					return writeJSON(cmd.OutOrStdout(), r)
 				}
-				say(cmd.OutOrStdout(), "canceled replay %s to %s: %d of %s were left", r.ID, on.Name, r.Left, plural(int(r.Events), "event"))
+				say(cmd.OutOrStdout(), "canceled replay %s to %s: %d of %s were left", r.ID, r.Subscriber, r.Left, plural(int(r.Events), "event"))
 				return nil
 			})
 		},
 	}
 	f.add(cmd.Flags())
+	becauseFlag(cmd.Flags(), &because)
 	p.outputFlag(cmd)
 	return cmd
 }
 
-func (on subscribed) findReplay(ctx context.Context, id string) (mesh.RunningReplay, error) {
-	running, err := mesh.Replays(ctx, on.js, on.Subscriber)
+// findReplay reports whether a replay runs, and how far it is.
+func (op operating) findReplay(ctx context.Context, subscriber, id string) (mesh.RunningReplay, bool, error) {
+	running, err := op.Replays(ctx, subscriber)
 	if err != nil {
-		return mesh.RunningReplay{}, err
+		return mesh.RunningReplay{}, false, err
 	}
 	i := slices.IndexFunc(running, func(r mesh.RunningReplay) bool { return r.ID == id })
 	if i < 0 {
-		return mesh.RunningReplay{}, fmt.Errorf("no replay %s to %s is running; genmesh replay list shows those that are", id, on.Name)
+		return mesh.RunningReplay{}, false, nil
 	}
-	return running[i], nil
+	return running[i], true, nil
 }
 
 const (
@@ -156,10 +137,10 @@ const (
 )
 
 // watchReplay shows how far a replay is until it comes to its end, or until ctx ends: then the replay goes on.
-func (p *program) watchReplay(ctx context.Context, cmd *cobra.Command, on subscribed, h mesh.HistoryReplay) error {
+func (p *program) watchReplay(ctx context.Context, cmd *cobra.Command, op operating, subscriber string, h mesh.HistoryReplay) error {
 	bar := newProgress(p.Err, int(h.Events), "replay")
 	defer bar.end()
-	w := replayWatch{p: p, on: on, warns: time.Now().Add(unservedFor)}
+	w := replayWatch{p: p, op: op, subscriber: subscriber, left: h.Events, warns: time.Now().Add(unservedFor)}
 	ticker := time.NewTicker(replayPoll)
 	defer ticker.Stop()
 	for {
@@ -168,14 +149,14 @@ func (p *program) watchReplay(ctx context.Context, cmd *cobra.Command, on subscr
 		case ctx.Err() != nil:
 			bar.end()
 			say(cmd.ErrOrStderr(), "the replay goes on without this command:")
-			sayReplayCommands(cmd.ErrOrStderr(), on.Name, h.ID)
+			sayReplayCommands(cmd.ErrOrStderr(), subscriber, h.ID)
 			return exitCode(exitError)
 		case err != nil:
-			return fmt.Errorf("%w; the replay goes on: genmesh replay watch %s %s", err, on.Name, h.ID)
+			return fmt.Errorf("%w; the replay goes on: genmesh replay watch %s %s", err, subscriber, h.ID)
 		case !running:
 			bar.end()
 			if !p.wantsJSON() {
-				say(cmd.OutOrStdout(), "replay %s to %s has ended; what it could not take is in genmesh dead list --subscriber %s", h.ID, on.Name, on.Name)
+				say(cmd.OutOrStdout(), "replay %s to %s has ended; what it could not take is in genmesh dead list --subscriber %s", h.ID, subscriber, subscriber)
 			}
 			return nil
 		}
@@ -187,39 +168,33 @@ func (p *program) watchReplay(ctx context.Context, cmd *cobra.Command, on subscr
 	}
 }
 
-// replayWatch looks at one replay, and says once why it does not go on.
+// replayWatch looks at one replay, and says once why it does not go on, if it does not.
 type replayWatch struct {
-	p     *program
-	on    subscribed
-	warns time.Time
-	said  bool
+	p          *program
+	op         operating
+	subscriber string
+	left       uint64 // when it was looked at last
+	warns      time.Time
+	said       bool
 }
 
 func (w *replayWatch) look(ctx context.Context, id string) (mesh.RunningReplay, bool, error) {
-	running, err := mesh.Replays(ctx, w.on.js, w.on.Subscriber)
-	if err != nil {
-		return mesh.RunningReplay{}, false, err
+	r, running, err := w.op.findReplay(ctx, w.subscriber, id)
+	if err == nil && running && !w.said && r.Left == w.left {
+		w.warn(ctx, r)
 	}
-	i := slices.IndexFunc(running, func(r mesh.RunningReplay) bool { return r.ID == id })
-	if i < 0 {
-		return mesh.RunningReplay{}, false, nil
-	}
-	if !w.said {
-		w.warn(ctx, running[i])
-	}
-	return running[i], true, nil
+	w.left = r.Left
+	return r, running, err
 }
 
 func (w *replayWatch) warn(ctx context.Context, r mesh.RunningReplay) {
-	if state, err := mesh.OpenState(ctx, w.on.js); err == nil {
-		if pause, err := state.Pause(ctx, w.on.Name); err == nil && pause.Holds(time.Now()) {
-			w.said = true
-			say(w.p.Err, "%s is paused %s: the replay waits", w.on.Name, pauseText(pause))
-			return
-		}
+	if state, err := w.op.state(ctx, w.subscriber); err == nil && state.Pause != nil {
+		w.said = true
+		say(w.p.Err, "%s is paused %s: the replay waits", w.subscriber, pauseText(*state.Pause))
+		return
 	}
 	if !r.Served && time.Now().After(w.warns) {
 		w.said = true
-		say(w.p.Err, "nobody serves %s: the replay waits for genmesh serve workers (or dev) to run", w.on.Name)
+		say(w.p.Err, "nobody serves %s: the replay waits for genmesh serve workers (or dev) to run", w.subscriber)
 	}
 }

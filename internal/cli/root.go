@@ -27,7 +27,7 @@ hands it to every subscriber that streams.json names.
 Every flag can also be given in the environment, as GENMESH_ and its name in capitals:
 --log-level is GENMESH_LOG_LEVEL. A flag wins over the environment, the environment over the
 default. The variables of the nats command line (NATS_URL, NATS_CREDS, NATS_CONTEXT ...) work
-as well.
+as well. What operators do goes straight to NATS, or through a console with --console-url.
 
 Exit codes: 0 all is well, 1 an error or wrong usage, 2 something would change or has
 changed, or a subscriber would not get an event: plan, schema drift, try,
@@ -63,7 +63,7 @@ func newRoot(process Process) *cobra.Command {
 		newValidate(p), newPlan(p), newApply(p), newSchema(p),
 		newSend(p), newSimulate(p), newPresets(p), newGenesys(p), newDoctor(p), newVersion(p),
 		newDead(p), newQuarantine(p), newTimeline(p), newErase(p),
-		newSubscriber(p), newReplay(p),
+		newSubscriber(p), newReplay(p), newAudit(p), newConsole(p),
 		newTry(p), newExplain(p), newListen(p),
 	)
 	nameArguments(root)

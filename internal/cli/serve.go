@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/genmesh/genmesh/internal/app"
+	"github.com/genmesh/genmesh/internal/telemetry"
 )
 
 const serveHelp = `Run the webhook server, the workers, or both against a NATS cluster, and the bridge from the
@@ -25,6 +26,10 @@ what can't be forwarded waits in memory only. What must not be lost comes by a w
 runs this part alone needs no NATS. Of two processes with the same sources both forward, and the ingress
 drops what it has.
 
+console alone serves the dashboard and the admin API, and nothing else: for a process that operators reach and events don't.
+Every other process has them, too, at --console, which only this machine reaches unless it has a certificate and an
+access file (genmesh console user makes its entries). --metrics is for scrapers and probes: metrics and health alone, anywhere.
+
 Streams and consumers are made by genmesh apply. Until they exist, workers wait for them and
 webhooks are answered 503. With --apply the process makes them itself, at the start and after each
 edit of streams.json, except for what would lose data.
@@ -35,7 +40,8 @@ signal ends it at once.`
 
 const serveExample = `  genmesh serve --server nats://n1:4222,nats://n2:4222 --creds mesh.creds
   genmesh serve ingress --http :8443 --tls-cert cert.pem --tls-key key.pem
-  genmesh serve workers
+  genmesh serve workers --console "" --metrics :8091
+  genmesh serve console --console :8443 --console-access access.json --console-tls-cert cert.pem --console-tls-key key.pem
   genmesh serve notifications --forward-to https://mesh.example.com`
 
 // The parts of a process that serve can run.
@@ -43,6 +49,7 @@ const (
 	partIngress       = "ingress"
 	partWorkers       = "workers"
 	partNotifications = "notifications"
+	partConsole       = "console"
 )
 
 type serveFlags struct {
@@ -51,7 +58,7 @@ type serveFlags struct {
 	tlsCert   string
 	tlsKey    string
 	forwardTo string
-	console   string
+	console   consoleFlags
 	apply     bool
 	grace     time.Duration
 	lease     time.Duration
@@ -60,11 +67,11 @@ type serveFlags struct {
 func newServe(p *program) *cobra.Command {
 	f := new(serveFlags)
 	cmd := &cobra.Command{
-		Use:       "serve [ingress] [workers] [notifications]",
-		Short:     "Run ingress, workers or both against a cluster, or the notification bridge",
+		Use:       "serve [ingress] [workers] [notifications] [console]",
+		Short:     "Run ingress, workers, the console or the notification bridge against a cluster",
 		Long:      serveHelp,
 		Example:   serveExample,
-		ValidArgs: []string{partIngress, partWorkers, partNotifications},
+		ValidArgs: []string{partIngress, partWorkers, partNotifications, partConsole},
 		Args:      cobra.OnlyValidArgs,
 		RunE:      func(cmd *cobra.Command, parts []string) error { return p.serve(cmd, f, parts) },
 	}
@@ -73,7 +80,7 @@ func newServe(p *program) *cobra.Command {
 	cmd.Flags().StringVar(&f.tlsCert, "tls-cert", "", "the webhook server's certificate, a PEM `FILE`; it may change while the process runs")
 	cmd.Flags().StringVar(&f.tlsKey, "tls-key", "", "its key, a PEM `FILE`")
 	cmd.Flags().StringVar(&f.forwardTo, "forward-to", "", "base `URL` of the ingress that takes notifications, https but on this machine (default: the ingress of this process, or http://127.0.0.1:8080)")
-	cmd.Flags().StringVar(&f.console, "console", "127.0.0.1:8090", "`ADDRESS` for metrics and health, which asks nobody who they are; \"\" serves none")
+	f.console.add(cmd.Flags())
 	cmd.Flags().BoolVar(&f.apply, "apply", false, "make streams and consumers as streams.json says")
 	cmd.Flags().DurationVar(&f.lease, "lease", 6*time.Second, "after how long without a sign of life from a worker process the others take over what it served; the same for all of them")
 	cmd.Flags().DurationVar(&f.grace, "grace", 15*time.Second, "how long what is under way may take after the end was asked for")
@@ -85,12 +92,13 @@ func (p *program) serve(cmd *cobra.Command, f *serveFlags, parts []string) error
 	if err != nil {
 		return err
 	}
+	defer telemetry.FlushLog(log)
 	if _, err := p.topology(cmd); err != nil {
 		return err
 	}
 	config := app.Config{
 		Streams:     p.streamsFile(cmd),
-		ConsoleAddr: f.console,
+		MetricsAddr: f.console.metrics,
 		Apply:       f.apply,
 		LookupEnv:   p.LookupEnv,
 		Logger:      log,
@@ -131,7 +139,17 @@ func (f *serveFlags) parts(config *app.Config, parts []string) error {
 	if (f.tlsCert == "") != (f.tlsKey == "") {
 		return errors.New("--tls-cert and --tls-key belong together: give both or none")
 	}
-	listen := []listenFlag{{"console", f.console}}
+	var err error
+	if config.Console, err = f.console.console(); err != nil {
+		return err
+	}
+	if slices.Contains(parts, partConsole) {
+		if config.Console == nil {
+			return errors.New("the part console needs an address: give --console one")
+		}
+		config.Console.Wanted = true
+	}
+	listen := f.console.listens()
 	if len(parts) == 0 || slices.Contains(parts, partIngress) {
 		config.Ingress = &app.Ingress{Addr: f.http, TLSCert: f.tlsCert, TLSKey: f.tlsKey, Grace: f.grace}
 		listen = append(listen, listenFlag{"http", f.http})

@@ -46,7 +46,7 @@ func TestNotificationsGoWhereNobodyCanListenIn(t *testing.T) {
 func TestServeSaysThatNotificationsAreBestEffort(t *testing.T) {
 	assert.Contains(t, run(t, "serve", "--help").out, "best effort")
 	assert.Contains(t, run(t, "__complete", "serve", "").out, "notifications")
-	s := serve(t, map[string]string{secretVariable: testSecret, "GENMESH_STREAMS": "../../streams.json"}, "serve", "notifications", "--console", "")
+	s := serve(t, map[string]string{secretVariable: testSecret, "GENMESH_STREAMS": sampleFile}, "serve", "notifications", "--console", "")
 	s.await(s.err, "no source of streams.json has a notifications block")
 }
 

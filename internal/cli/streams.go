@@ -50,7 +50,7 @@ func (p *program) readStreams(cmd *cobra.Command) (string, []byte, error) {
 	case errors.Is(err, fs.ErrNotExist) && file.Fallback != nil:
 		return app.BuiltInName, file.Fallback, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil, fmt.Errorf("there is no %s; name the file with --streams", file.Path)
+		return "", nil, missingStreams(cmd, file.Path)
 	case err != nil:
 		return "", nil, err
 	}
@@ -61,6 +61,15 @@ func (p *program) readStreams(cmd *cobra.Command) (string, []byte, error) {
 		return "", nil, fmt.Errorf("read %s: %w", file.Path, err)
 	}
 	return file.Path, data, nil
+}
+
+// missingStreams says as well what the file is for where it is in the way of a command that only looks at a mesh or mends it.
+func missingStreams(cmd *cobra.Command, path string) error {
+	err := fmt.Errorf("there is no %s; name the file with --streams", path)
+	if cmd.Flags().Lookup("console-url") == nil {
+		return err
+	}
+	return fmt.Errorf("%w: it says which streams the mesh keeps its events, dead letters and audit in; through a console, with --console-url, none is needed here", err)
 }
 
 // streamsFile is the file to use. dev alone falls back to the built-in configuration, unless the

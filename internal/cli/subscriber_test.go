@@ -3,7 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
-	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/mesh"
 )
 
@@ -29,11 +30,23 @@ func fields(text string) []string {
 	return lines
 }
 
+// awaitWaiting waits until the server has counted what waits for crm, analytics and compliance: it does so a moment after it has
+// answered that an event is stored.
+func (a *archive) awaitWaiting(events uint64) {
+	a.t.Helper()
+	require.Eventually(a.t, func() bool {
+		states, err := mesh.SubscriberStates(a.t.Context(), a.js, topologyOf(a.t, editedStreams(a.t)))
+		require.NoError(a.t, err)
+		return !slices.ContainsFunc(states, func(s mesh.SubscriberState) bool { return s.Waiting < events })
+	}, 10*time.Second, 5*time.Millisecond)
+}
+
 func TestSubscriberListShowsWhoGetsNothing(t *testing.T) {
-	a := newArchive(t, auditedStreams(t))
+	a := newArchive(t, editedStreams(t))
 	for i := range 3 {
 		a.put(fmt.Sprint("call-", i), "connected")
 	}
+	a.awaitWaiting(3)
 	state, err := mesh.OpenState(t.Context(), a.js)
 	require.NoError(t, err)
 	require.NoError(t, state.SetBreaker(t.Context(), "analytics", mesh.BreakerState{
@@ -71,7 +84,7 @@ func TestSubscriberListShowsWhoGetsNothing(t *testing.T) {
 }
 
 func TestSubscribersThatWereNotApplied(t *testing.T) {
-	a := newArchive(t, auditedStreams(t))
+	a := newArchive(t, editedStreams(t))
 	require.NoError(t, a.js.DeleteConsumer(t.Context(), "INTERACTIONS", "crm"))
 	assert.Contains(t, a.on("subscriber", "list").out, "not applied")
 }
@@ -84,10 +97,11 @@ func TestPauseSaysInItsUsageThatAReasonIsNeeded(t *testing.T) {
 }
 
 func TestPauseTellsWhatWaitsAndChangesNoPlan(t *testing.T) {
-	a := newArchive(t, auditedStreams(t, `"max_in_flight": 32,`, `"max_in_flight": 32, "rate_limit": "1000/s",`))
+	a := newArchive(t, editedStreams(t, `"max_in_flight": 32,`, `"max_in_flight": 32, "rate_limit": "1000/s",`))
 	for i := range 30 {
 		a.put(fmt.Sprint("call-", i), "connected")
 	}
+	a.awaitWaiting(30)
 
 	o := a.on("subscriber", "pause", "crm", "--for", "15m", "--reason", "CRM release")
 	require.Equal(t, exitOK, o.code, o.err)
@@ -100,7 +114,7 @@ func TestPauseTellsWhatWaitsAndChangesNoPlan(t *testing.T) {
 	plan := a.run("plan")
 	assert.Equal(t, exitOK, plan.code, plan.out)
 
-	result := parsed[pauseResult](t, a.on("subscriber", "pause", "crm", "--reason", "for longer", "-o", "json"))
+	result := parsed[admin.PauseResult](t, a.on("subscriber", "pause", "crm", "--reason", "for longer", "-o", "json"))
 	assert.Equal(t, "for longer", result.Pause.Reason)
 	assert.True(t, result.Pause.Until.IsZero())
 	assert.EqualValues(t, 30, result.CatchUp.Backlog)
@@ -110,7 +124,7 @@ func TestPauseTellsWhatWaitsAndChangesNoPlan(t *testing.T) {
 	assert.Contains(t, o.out, "mind that the stream INTERACTIONS deletes what is older than 168h")
 
 	for range 2 {
-		o = a.on("subscriber", "resume", "crm")
+		o = a.on("subscriber", "resume", "crm", "--because", "it is released")
 		require.Equal(t, exitOK, o.code, o.err)
 		assert.True(t, strings.HasPrefix(o.out, "crm is not paused\nwaiting now: 30"), o.out)
 	}
@@ -121,13 +135,13 @@ func TestPauseTellsWhatWaitsAndChangesNoPlan(t *testing.T) {
 		actions = append(actions, record.Action+" "+record.Subscriber+": "+record.Reason)
 	}
 	assert.Equal(t, []string{
-		"pause crm: CRM release", "pause crm: for longer", "pause crm: for longer", "resume crm: resumed", "resume crm: resumed",
+		"pause crm: CRM release", "pause crm: for longer", "pause crm: for longer", "resume crm: it is released", "resume crm: it is released",
 	}, actions)
 }
 
 func TestResumeWarnsOfAPauseInStreamsJSON(t *testing.T) {
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	a := newArchive(t, auditedStreams(t, `"max_in_flight": 32,`, `"max_in_flight": 32, "pause_until": "`+until.Format(time.RFC3339)+`",`))
+	a := newArchive(t, editedStreams(t, `"max_in_flight": 32,`, `"max_in_flight": 32, "pause_until": "`+until.Format(time.RFC3339)+`",`))
 	assert.Contains(t, a.on("subscriber", "list").out, "the server holds back until "+momentText(until))
 	o := a.on("subscriber", "resume", "crm")
 	assert.Equal(t, exitOK, o.code)
@@ -160,43 +174,15 @@ func TestSubscriberRefusesWhatCannotBe(t *testing.T) {
 	}
 }
 
-func TestCatchUpEstimate(t *testing.T) {
-	second := func(n int) mesh.Rate { return mesh.Rate{Events: n, Per: time.Second} }
-	for name, tc := range map[string]struct {
-		unsettled uint64
-		arrivals  float64
-		limit     mesh.Rate
-		pause     time.Duration
-		backlog   uint64
-		takes     time.Duration
-		never     bool
-	}{
-		"nothing waits":        {limit: second(10)},
-		"no rate":              {unsettled: 100, arrivals: 1, backlog: 100},
-		"quiet":                {unsettled: 100, limit: second(10), backlog: 100, takes: 10 * time.Second},
-		"busy":                 {unsettled: 100, arrivals: 5, limit: second(10), backlog: 100, takes: 20 * time.Second},
-		"grows over the pause": {unsettled: 100, arrivals: 5, limit: second(10), pause: time.Minute, backlog: 400, takes: 80 * time.Second},
-		"too slow":             {unsettled: 100, arrivals: 10, limit: second(10), backlog: 100, never: true},
-		"hardly faster":        {unsettled: math.MaxInt64, arrivals: 9.9999, limit: second(10), backlog: math.MaxInt64, takes: 100 * maxPause},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := estimate(tc.unsettled, tc.arrivals, tc.limit, tc.pause)
-			assert.Equal(t, tc.backlog, c.Backlog)
-			assert.Equal(t, tc.never, c.Never)
-			assert.Equal(t, tc.takes, time.Duration(c.Takes).Round(time.Second))
-		})
-	}
-}
-
 func TestCatchUpIsSaidByWhatItIsBasedOn(t *testing.T) {
 	slow := mesh.Rate{Events: 10, Per: time.Second}
-	for want, c := range map[string]catchUp{
-		"it has no rate_limit: the backlog goes out as fast as the target takes it, up to 32 calls at once in a process\n": {Backlog: 5},
+	for want, c := range map[string]admin.CatchUp{
+		"it has no rate_limit: the backlog goes out as fast as the target takes it, up to 32 calls at once in a process\n": {Backlog: 5, MaxInFlight: 32},
 		"its rate_limit of 10/s lets out less than comes in: it will not catch up\n":                                       {Backlog: 5, Never: true, RateLimit: slow},
 		"": {},
 	} {
 		var out bytes.Buffer
-		writeCatchUp(&out, mesh.Subscriber{MaxInFlight: 32}, c)
+		writeCatchUp(&out, c)
 		assert.Equal(t, want, out.String())
 	}
 }

@@ -14,14 +14,14 @@ import (
 )
 
 func newSubscriberList(p *program) *cobra.Command {
-	f := new(clusterFlags)
+	f := new(operatorFlags)
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the subscribers: what waits for them, who is paused or waits, whose target fails",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withSubscriber(cmd, f, "", func(ctx context.Context, on subscribed) error {
-				states, err := mesh.SubscriberStates(ctx, on.js, on.t)
+			return p.withOperator(cmd, f, func(ctx context.Context, op operating) error {
+				states, err := op.states(ctx)
 				if err != nil {
 					return err
 				}
@@ -109,14 +109,14 @@ func untilText(until time.Time) string {
 func momentText(t time.Time) string { return t.Local().Format(time.DateTime) }
 
 func newSubscriberShow(p *program) *cobra.Command {
-	f := new(clusterFlags)
+	f := new(operatorFlags)
 	cmd := &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show how one subscriber stands",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withSubscriber(cmd, f, args[0], func(ctx context.Context, on subscribed) error {
-				s, err := on.state(ctx)
+			return p.withOperator(cmd, f, func(ctx context.Context, op operating) error {
+				s, err := op.state(ctx, args[0])
 				if err != nil {
 					return err
 				}
@@ -132,12 +132,28 @@ func newSubscriberShow(p *program) *cobra.Command {
 	return cmd
 }
 
-func (on subscribed) state(ctx context.Context) (mesh.SubscriberState, error) {
-	states, err := mesh.SubscriberStates(ctx, on.js, on.t, on.Name)
+// states are how subscribers stand: those of the names, or without names all.
+func (op operating) states(ctx context.Context, names ...string) ([]mesh.SubscriberState, error) {
+	subscribers, err := op.Subscribers(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]mesh.SubscriberState, len(subscribers))
+	for i, s := range subscribers {
+		states[i] = s.SubscriberState
+	}
+	return states, nil
+}
+
+func (op operating) state(ctx context.Context, name string) (mesh.SubscriberState, error) {
+	states, err := op.states(ctx, name)
+	if err == nil && len(states) == 0 {
+		err = fmt.Errorf("there is no subscriber %q", name)
+	}
 	if err != nil {
 		return mesh.SubscriberState{}, err
 	}
-	return states[0], nil // its name is in streams.json
+	return states[0], nil
 }
 
 func writeSubscriber(w io.Writer, s mesh.SubscriberState, now time.Time) error {

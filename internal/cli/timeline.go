@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -30,11 +31,11 @@ exit code 1.`
 
 // timelineFlags are those of timeline.
 type timelineFlags struct {
-	cluster clusterFlags
-	source  string
-	since   string
-	limit   int
-	bodies  bool
+	mesh   operatorFlags
+	source string
+	since  string
+	limit  int
+	bodies bool
 }
 
 func newTimeline(p *program) *cobra.Command {
@@ -49,11 +50,13 @@ func newTimeline(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.timeline(cmd, f, search)
+			return p.withOperator(cmd, &f.mesh, func(ctx context.Context, op operating) error {
+				return p.timeline(ctx, cmd, f, op, search)
+			})
 		},
 	}
 	flags := cmd.Flags()
-	f.cluster.add(flags)
+	f.mesh.add(flags)
 	flags.StringVar(&f.source, "source", "", "only what came through the source `NAME`")
 	flags.StringVar(&f.since, "since", "", "only what was stored since `TIME`: RFC 3339, or how long ago, such as 2h or 7d")
 	flags.IntVar(&f.limit, "limit", mesh.DefaultTimeline, "at most `N` events, the oldest first; up to "+strconv.Itoa(mesh.MaxTimeline))
@@ -72,17 +75,8 @@ func (f *timelineFlags) search(interaction string, now time.Time) (mesh.Interact
 	return search, err
 }
 
-func (p *program) timeline(cmd *cobra.Command, f *timelineFlags, search mesh.InteractionSearch) error {
-	t, err := p.topology(cmd)
-	if err != nil {
-		return err
-	}
-	nc, js, err := p.connect(&f.cluster)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	line, err := mesh.FindInteraction(cmd.Context(), js, t, search)
+func (p *program) timeline(ctx context.Context, cmd *cobra.Command, f *timelineFlags, op operating, search mesh.InteractionSearch) error {
+	line, err := op.Timeline(ctx, search)
 	switch {
 	case err != nil:
 		return err
@@ -182,12 +176,24 @@ func writeDeliveries(w io.Writer, deliveries []mesh.TimelineDelivery) error {
 	var t table
 	for _, d := range deliveries {
 		t.row(d.Subscriber, string(d.State), deliveryDetail(d))
+		for _, attempt := range d.EachAttempt {
+			t.row("", "", attemptDetail(attempt))
+		}
 	}
 	rows, err := t.lines()
 	for _, row := range rows {
 		say(w, "    %s", row)
 	}
 	return err
+}
+
+// attemptDetail is one attempt of a delivery.
+func attemptDetail(a mesh.Attempt) string {
+	text := a.At.Local().Format(momentOfDay) + ", attempt " + a.Outcome
+	if a.Status > 0 {
+		text += " " + strconv.Itoa(a.Status)
+	}
+	return text + ", took " + time.Duration(a.Took).Round(time.Millisecond).String()
 }
 
 func deliveryDetail(d mesh.TimelineDelivery) string {
@@ -200,7 +206,9 @@ func deliveryDetail(d mesh.TimelineDelivery) string {
 	add(!d.Ended.IsZero(), "%s", d.Ended.Local().Format(momentOfDay))
 	add(d.Reason != "", "%s", d.Reason)
 	add(d.Attempts > 0, "%s", plural(d.Attempts, "attempt"))
-	add(!d.Began.IsZero(), "took %s", d.Ended.Sub(d.Began).Round(time.Millisecond))
+	add(d.IsUnderWay() && !d.Began.IsZero(), "since %s", d.Began.Local().Format(momentOfDay))
+	add(!d.NextAttempt.IsZero(), "next attempt %s", d.NextAttempt.Local().Format(momentOfDay))
+	add(!d.Ended.IsZero() && !d.Began.IsZero(), "took %s", d.Ended.Sub(d.Began).Round(time.Millisecond))
 	add(d.Waited > 0, "of which waited %s", time.Duration(d.Waited).Round(time.Millisecond))
 	add(d.DeadLetter > 0, "dead letter %d", d.DeadLetter)
 	add(d.Replay, "replay")
@@ -260,6 +268,11 @@ func writeBody(w io.Writer, body any) {
 		text = pretty(b)
 	case string:
 		text = b
+	case nil:
+	default: // JSON that a console has sent
+		if raw, err := json.Marshal(b); err == nil {
+			text = pretty(raw)
+		}
 	}
 	for line := range strings.Lines(text) {
 		say(w, "    %s", strings.TrimSuffix(line, "\n"))

@@ -12,11 +12,15 @@ import (
 )
 
 func TestTimelineShowsWhatBecameOfAnInteraction(t *testing.T) {
-	a := newArchive(t, auditedStreams(t))
+	a := newArchive(t, editedStreams(t))
 	first := a.life("call-42")
 	require.NoError(t, mesh.RecordDeliveries(t.Context(), a.js, "DELIVERIES", []mesh.Delivery{{
 		Stream: first.Stream, Sequence: first.Sequence, Stored: first.Stored, Subscriber: "analytics", Outcome: mesh.OutcomeDelivered,
 		Attempts: 3, Began: first.Stored, Ended: first.Stored.Add(1500 * time.Millisecond), Waited: mesh.Duration(time.Second),
+		EachAttempt: []mesh.Attempt{
+			{At: first.Stored, Took: mesh.Duration(20 * time.Millisecond), Outcome: "failed", Status: 500},
+			{At: first.Stored.Add(1400 * time.Millisecond), Took: mesh.Duration(100 * time.Millisecond), Outcome: "delivered"},
+		},
 	}}, []string{mesh.Partition("call-42")}))
 
 	o := a.run("timeline", "call-42")
@@ -31,8 +35,10 @@ func TestTimelineShowsWhatBecameOfAnInteraction(t *testing.T) {
 	assert.Regexp(t, day+`genesys interaction call INTERACTIONS 1 e-connected connected 21$`, lines[1])
 	assert.Regexp(t, `^crm dead .*, rejected, 1 attempt, dead letter 1$`, lines[2])
 	assert.Regexp(t, `^analytics delivered .*, 3 attempts, took 1.5s, of which waited 1s$`, lines[3])
-	assert.Equal(t, "compliance waiting", lines[4])
-	assert.Regexp(t, day+`genesys interaction call INTERACTIONS 2 e-ended ended 17$`, lines[5])
+	assert.Regexp(t, `, attempt failed 500, took 20ms$`, lines[4])
+	assert.Regexp(t, `, attempt delivered, took 100ms$`, lines[5])
+	assert.Equal(t, "compliance waiting", lines[6])
+	assert.Regexp(t, day+`genesys interaction call INTERACTIONS 2 e-ended ended 17$`, lines[7])
 	assert.Contains(t, o.out, "\ndead letters\n")
 	assert.Contains(t, o.out, "the target answered 422")
 	assert.Contains(t, o.out, "\nin quarantine\n")
@@ -45,8 +51,16 @@ func TestTimelineShowsWhatBecameOfAnInteraction(t *testing.T) {
 	assert.Contains(t, a.run("timeline", "call-42", "--limit", "1").err, "there is more than 1")
 }
 
+func TestWhatIsUnderWayIsToldWithoutAnEnd(t *testing.T) {
+	began := time.Date(2026, 11, 24, 14, 2, 11, 0, time.Local)
+	assert.Equal(t, "3 attempts, since 2026-11-24 14:02:11.000, next attempt 2026-11-24 14:02:19.000", deliveryDetail(mesh.TimelineDelivery{
+		State: mesh.StateInHand, Attempts: 3, Began: began, NextAttempt: began.Add(8 * time.Second),
+	}))
+	assert.Equal(t, "", deliveryDetail(mesh.TimelineDelivery{State: mesh.StateWaiting}))
+}
+
 func TestTimelineOfAnInteractionThatIsNowhere(t *testing.T) {
-	a := newArchive(t, auditedStreams(t))
+	a := newArchive(t, editedStreams(t))
 	a.put("call-42", "connected")
 	o := a.run("timeline", "call-43")
 	assert.Equal(t, exitError, o.code)
@@ -59,7 +73,7 @@ func TestTimelineOfAnInteractionThatIsNowhere(t *testing.T) {
 }
 
 func TestTimelineSaysThatNothingIsRecorded(t *testing.T) {
-	a := newArchive(t, strings.Replace(auditedStreams(t), `"deliveries.>"`, `"elsewhere.>"`, 1))
+	a := newArchive(t, strings.Replace(editedStreams(t), `"deliveries.>"`, `"elsewhere.>"`, 1))
 	a.put("call-42", "connected")
 	assert.Contains(t, a.run("timeline", "call-42").err, "is not recorded")
 }

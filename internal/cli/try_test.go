@@ -14,7 +14,7 @@ import (
 
 const crmTarget = `"target": {"url": "${CRM_URL:-log:}", "timeout": "10s"}`
 
-// choosyStreams is the streams.json that ships with a crm that gets some calls, without telephone numbers.
+// choosyStreams is the sample with a crm that gets some calls, without telephone numbers.
 func choosyStreams(t testing.TB, more ...string) string {
 	return editedStreams(t, append([]string{crmTarget, `"filter_subjects": ["genesys.*.interaction.call.>"],
       "when": "data.priority >= 3",
@@ -174,7 +174,7 @@ func TestTryRefusesWrongUsage(t *testing.T) {
 		{[]string{"try", "crm", "--event", "-"}, "- is empty"},
 		{[]string{"try", "crm", "--event", "-", "--source", "x"}, `no source "x"`},
 		{[]string{"try", "crm", "--event", "-", "--header", "x"}, "write it as"},
-		{[]string{"try", "--since", "1h", "--against", "../../streams.json"}, "--streams and --against are both"},
+		{[]string{"try", "--since", "1h", "--against", sampleFile}, "--streams and --against are both"},
 		{[]string{"try", "--since", "1h", "--limit", "-1"}, "--limit must be"},
 	} {
 		o := run(t, tc.args...)

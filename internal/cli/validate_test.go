@@ -55,9 +55,18 @@ func TestValidateJSONExitsWith1OnMistakes(t *testing.T) {
 }
 
 func TestValidateCountsWhatIsThere(t *testing.T) {
-	o := run(t, "validate") // the one that ships
+	o := run(t, "validate")
 	require.Equal(t, exitOK, o.code, o.err)
 	assert.Equal(t, "ok: 1 source, 6 streams, 3 subscribers\n", o.out)
+}
+
+// TestTheFileThatShipsIsValid whatever its users put into it. Only what a variable stands for can't be told here.
+func TestTheFileThatShipsIsValid(t *testing.T) {
+	t.Chdir("../..") // where the files that it names are
+	v := parsed[validity](t, run(t, "validate", "-o", "json", "--streams", "streams.json"))
+	for _, mistake := range v.Mistakes {
+		assert.Regexp(t, `^the environment variable \w+ is not set`, mistake.Problem)
+	}
 }
 
 func TestValidateFileThatWasNamedMustExist(t *testing.T) {
@@ -96,7 +105,7 @@ func TestValidateLooksAtSchemasAndRegions(t *testing.T) {
 	}
 }
 
-// oneSubscriber is the shipped file with another crm, which begins in line 5 of what is returned.
+// oneSubscriber is the sample with another crm, which begins in line 5 of what is returned.
 func oneSubscriber(t *testing.T, crm string) string {
 	t.Helper()
 	text := editedStreams(t)

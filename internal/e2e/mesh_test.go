@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,23 +69,25 @@ func startDev(t testing.TB, config []byte) *process {
 	return startDevWith(t, config, nil)
 }
 
-// startDevWith has a built-in configuration for the case that there is no file.
-func startDevWith(t testing.TB, config, builtIn []byte) *process {
+// startDevWith has a built-in configuration for the case that there is no file, and changes of how the process is started.
+func startDevWith(t testing.TB, config, builtIn []byte, changes ...func(*app.Config)) *process {
 	t.Helper()
 	dir := t.TempDir()
 	p := &process{t: t, file: filepath.Join(dir, "streams.json"), reload: make(chan struct{}), log: newLog()}
 	p.edit(config)
 	ctx, cancel := context.WithCancel(t.Context())
 	started, ended := make(chan app.Addresses, 1), make(chan error, 1)
-	go func() {
-		ended <- app.Run(ctx, app.Config{
-			Streams:  app.StreamsFile{Path: p.file, Fallback: builtIn},
-			Embedded: &app.Embedded{DataDir: filepath.Join(dir, "nats"), Listen: "127.0.0.1:0"},
-			Ingress:  &app.Ingress{Addr: "127.0.0.1:0"}, Workers: &app.Workers{},
-			ConsoleAddr: "127.0.0.1:0", Apply: true, LookupEnv: lookup, Reload: p.reload,
-			Logger: p.log.Logger, Version: "test", Started: func(a app.Addresses) { started <- a },
-		})
-	}()
+	c := app.Config{
+		Streams:  app.StreamsFile{Path: p.file, Fallback: builtIn},
+		Embedded: &app.Embedded{DataDir: filepath.Join(dir, "nats"), Listen: "127.0.0.1:0"},
+		Ingress:  &app.Ingress{Addr: "127.0.0.1:0"}, Workers: &app.Workers{},
+		Console: &app.Console{Addr: "127.0.0.1:0"}, Apply: true, LookupEnv: lookup, Reload: p.reload,
+		Logger: p.log.Logger, Version: "test", Started: func(a app.Addresses) { started <- a },
+	}
+	for _, change := range changes {
+		change(&c)
+	}
+	go func() { ended <- app.Run(ctx, c) }()
 	select {
 	case p.addr = <-started:
 	case err := <-ended:
@@ -106,6 +109,9 @@ func lookup(name string) (string, bool) {
 		return secret, true
 	case "SIMULATOR":
 		return "simulator", true
+	}
+	if strings.HasPrefix(name, "OTEL_") {
+		return os.LookupEnv(name)
 	}
 	return "", false
 }

@@ -74,6 +74,13 @@ func (s *sink) all() []delivery {
 	return append([]delivery(nil), s.taken...)
 }
 
+// attempts are all requests, in the order in which they came.
+func (s *sink) attempts() []delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]delivery(nil), s.tries...)
+}
+
 func (s *sink) tried() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,6 +20,8 @@ const (
 // NewLogger makes a logger that writes to w at the given level ("debug", "info", "warn",
 // "error" ...) and in one of the formats above. Text is coloured if w is a terminal. No value
 // that is logged can forge a line or reach the terminal with control characters.
+//
+// Warnings and errors that repeat within ten seconds are counted and not repeated: see FlushLog.
 func NewLogger(w io.Writer, level, format string, isTerminal bool) (*logrus.Logger, error) {
 	parsed, err := logrus.ParseLevel(level)
 	if err != nil {
@@ -32,7 +34,7 @@ func NewLogger(w io.Writer, level, format string, isTerminal bool) (*logrus.Logg
 	log := logrus.New()
 	log.SetOutput(w)
 	log.SetLevel(parsed)
-	log.SetFormatter(formatter)
+	log.SetFormatter(newRepeats(log, formatter))
 	return log, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/genmesh/genmesh/mesh"
 )
@@ -14,10 +15,27 @@ import (
 // maxCABytes bounds a ca_file: the bundles of whole systems have about 250 KiB.
 const maxCABytes = 4 << 20
 
+// CertificateUse is what a certificate is for.
+type CertificateUse string
+
+// The uses of certificates.
+const (
+	TargetCertificate CertificateUse = "target" // which the target shows
+	ClientCertificate CertificateUse = "client" // which it is shown
+)
+
 // useTLS reads the certificate files. The client's certificate is read again by the handshakes after
 // its files changed; connections that are open go on with the old one.
 func (e *egress) useTLS(files *mesh.TargetTLS, o Options) error {
 	e.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+	note := o.NoteCertificate
+	if note == nil {
+		note = func(CertificateUse, time.Time) {}
+	}
+	e.tls.VerifyConnection = func(state tls.ConnectionState) error {
+		note(TargetCertificate, state.PeerCertificates[0].NotAfter) // it was verified
+		return nil
+	}
 	if files == nil {
 		return nil
 	}
@@ -39,7 +57,9 @@ func (e *egress) useTLS(files *mesh.TargetTLS, o Options) error {
 		return fmt.Errorf("tls.cert_file and tls.key_file: %w", err)
 	}
 	e.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		return certificate.get(), nil
+		now := certificate.get()
+		note(ClientCertificate, now.Leaf.NotAfter)
+		return now, nil
 	}
 	return nil
 }

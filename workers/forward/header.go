@@ -2,6 +2,7 @@ package forward
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -26,7 +27,7 @@ import (
 // The target's own headers come from streams.json as they are; Check has seen to it that they
 // replace none of genmesh's but Content-Type and User-Agent. The signature is the last, for the
 // headers that it makes are always genmesh's.
-func (t *Target) header(e mesh.Event, authorization string, now time.Time) http.Header {
+func (t *Target) header(ctx context.Context, e mesh.Event, authorization string, now time.Time) http.Header {
 	h := make(http.Header, 24+len(t.headers))
 	setEncoded(h, t.options.DeliveryIDHeader, e.DeliveryID)
 	setEncoded(h, t.options.DeliveryTypeHeader, e.DeliveryType)
@@ -55,7 +56,7 @@ func (t *Target) header(e mesh.Event, authorization string, now time.Time) http.
 	h.Set("Genmesh-Attempt", strconv.Itoa(e.Attempt))
 	setEncoded(h, mesh.HeaderInteraction, e.Interaction)
 
-	setTrace(h, e.TraceParent, e.TraceState)
+	setTrace(ctx, h, e.TraceParent, e.TraceState)
 	if authorization != "" {
 		h.Set("Authorization", authorization)
 	}

@@ -44,7 +44,7 @@ func Preview(target mesh.Target, subscriber string, o Options, e mesh.Event) (Re
 	}
 	p := preview{target: target, options: o.withDefaults()}
 	t := &Target{host: u.Host, subscriber: subscriber, options: p.options, headers: p.headers(), signer: p.signer()}
-	header := t.header(e, p.authorization(u.User), time.Now())
+	header := t.header(context.Background(), e, p.authorization(u.User), time.Now())
 	return Request{
 		Method: http.MethodPost, URL: target.Shown(), Header: shown(header), Body: e.Body, StandIns: p.standIns,
 	}, nil

@@ -217,7 +217,7 @@ func BenchmarkHeader(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				t.header(event, authorization, time.Now())
+				t.header(b.Context(), event, authorization, time.Now())
 			}
 		})
 	}

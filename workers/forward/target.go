@@ -52,6 +52,8 @@ type Options struct {
 	PublicOnly bool
 	// LookupEnv reads the environment for secrets, which it does in New; nil means os.LookupEnv.
 	LookupEnv func(string) (string, bool)
+	// NoteCertificate is told at each new connection when a certificate ends that was used for it; nil tells nobody. It must not block.
+	NoteCertificate func(use CertificateUse, ends time.Time)
 	// Logger is told when a file that changed can't be read again. Default: nobody is.
 	Logger logrus.FieldLogger
 }
@@ -209,7 +211,7 @@ func (t *Target) post(ctx context.Context, event mesh.Event, authorization strin
 	if err != nil {
 		return nil, nil, &workers.Failure{Err: fmt.Errorf("the request to %s can't be made", t.host)}
 	}
-	req.Header = t.header(event, authorization, time.Now())
+	req.Header = t.header(ctx, event, authorization, time.Now())
 	// A transport and not a client: it follows no redirects, keeps no cookies and puts no URL
 	// into its errors.
 	resp, err := t.transport.RoundTrip(req)

@@ -1,18 +1,26 @@
 package forward
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
 	"strings"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/genmesh/genmesh/mesh"
 )
 
-// setTrace continues the W3C trace context that the event came with: the same trace, a new span
-// id for each attempt. Where the event has none that is valid, a new trace begins; it is not
+// setTrace continues the W3C trace context that the event came with: the same trace, and the span of the attempt where ctx has one,
+// else a new span id for each attempt. Where the event has none that is valid, a new trace begins; it is not
 // marked as sampled, for genmesh recorded nothing of it.
-func setTrace(h http.Header, parent, state string) {
+func setTrace(ctx context.Context, h http.Header, parent, state string) {
+	if trace.SpanContextFromContext(ctx).IsValid() {
+		propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(h))
+		return
+	}
 	traceID, flags, ok := parseTraceParent(parent)
 	if !ok {
 		h.Set(mesh.HeaderTraceParent, "00-"+randomHex(16)+"-"+randomHex(8)+"-00")

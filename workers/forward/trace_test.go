@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"context"
 	"net/http"
 	"regexp"
 	"strings"
@@ -36,7 +37,7 @@ func TestTraceParent(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			first, second := trace(c.parent, "v=1"), trace(c.parent, "v=1")
+			first, second := traced(c.parent, "v=1"), traced(c.parent, "v=1")
 			a, b := first.Get("traceparent"), second.Get("traceparent")
 			assert.Regexp(t, regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]$`), a)
 			assert.NotEqual(t, a[36:52], b[36:52], "each attempt is a span of its own")
@@ -55,16 +56,16 @@ func TestTraceParent(t *testing.T) {
 
 func TestTraceStateIsPassedOnOnlyWhole(t *testing.T) {
 	parent := "00-" + traceID + "-" + spanID + "-01"
-	assert.Equal(t, "a=1, b=2", trace(parent, "a=1, b=2").Get("tracestate"))
-	assert.Empty(t, trace(parent, "a=1\r\nX: y").Get("tracestate"))
+	assert.Equal(t, "a=1, b=2", traced(parent, "a=1, b=2").Get("tracestate"))
+	assert.Empty(t, traced(parent, "a=1\r\nX: y").Get("tracestate"))
 	cut := "a=1,b=" + strings.Repeat("x", mesh.MaxValueBytes-len("a=1,b="))
-	assert.Equal(t, "a=1", trace(parent, cut).Get("tracestate"))
-	assert.Empty(t, trace(parent, cut[len("a=1,"):]+"xxxx").Get("tracestate"))
+	assert.Equal(t, "a=1", traced(parent, cut).Get("tracestate"))
+	assert.Empty(t, traced(parent, cut[len("a=1,"):]+"xxxx").Get("tracestate"))
 }
 
-func trace(parent, state string) http.Header {
+func traced(parent, state string) http.Header {
 	h := http.Header{}
-	setTrace(h, parent, state)
+	setTrace(context.Background(), h, parent, state)
 	return h
 }
 

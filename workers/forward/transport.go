@@ -68,10 +68,10 @@ func (e egress) transport(maxIdle int) *http.Transport {
 }
 
 // elsewhere is the egress to hosts other than the target: without the name in the target's
-// certificate.
+// certificate, and theirs are not noted as its.
 func (e egress) elsewhere() egress {
 	e.tls = e.tls.Clone()
-	e.tls.ServerName = ""
+	e.tls.ServerName, e.tls.VerifyConnection = "", nil
 	return e
 }
 

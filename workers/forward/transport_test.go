@@ -106,9 +106,21 @@ func TestATargetThatAsksForACertificate(t *testing.T) {
 	address, peers := h.strict(t)
 	certFile, keyFile := h.pair(t, "first")
 	files := mesh.TargetTLS{CertFile: certFile, KeyFile: keyFile, CAFile: h.file, ServerName: "crm.internal"}
-	target := openTarget(t, mesh.Target{URL: address, TLS: &files}, Options{})
+	ends := map[CertificateUse]time.Time{}
+	var mu sync.Mutex
+	target := openTarget(t, mesh.Target{URL: address, TLS: &files}, Options{NoteCertificate: func(use CertificateUse, at time.Time) {
+		mu.Lock()
+		defer mu.Unlock()
+		ends[use] = at
+	}})
 	require.NoError(t, target.Handle(t.Context(), targettest.Event(1)))
 	assert.Equal(t, "first", <-peers)
+	mu.Lock()
+	assert.Len(t, ends, 2)
+	for _, use := range []CertificateUse{TargetCertificate, ClientCertificate} {
+		assert.WithinDuration(t, time.Now().Add(time.Hour), ends[use], time.Minute, use)
+	}
+	mu.Unlock()
 
 	h.issue(t, "second", certFile, keyFile)
 	require.Eventually(t, func() bool {

@@ -51,11 +51,7 @@ func (t *Target) Handle(ctx context.Context, event mesh.Event) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("log target: %w", err)
 	}
-	t.log.WithFields(logrus.Fields{
-		"source":          event.Source,
-		"type":            event.Type,
-		"interaction":     event.Interaction,
-		"sequence":        event.Sequence,
+	t.log.WithFields(event.LogFields()).WithFields(logrus.Fields{
 		"attempt":         event.Attempt,
 		"bytes":           len(event.Body),
 		"idempotency_key": event.IdempotencyKey(),
