@@ -168,7 +168,7 @@ func TestAddressInUseNamesTheFlagThatChangesIt(t *testing.T) {
 		assert.Contains(t, o.err, "can't listen on "+taken)
 		assert.Contains(t, o.err, "choose another address with "+flag)
 	}
-	same := unusedAddress(t)
+	same := meshtest.FreeAddr(t)
 	o := run(t, append(devArgs(t), "--http", same, "--console", same)...)
 	assert.Contains(t, o.err, "--console", "two flags with one address")
 }

@@ -81,7 +81,7 @@ func TestDoctorFindsAHealthyMeshHealthy(t *testing.T) {
 func TestDoctorNamesWhatIsWrongAndItsRemedy(t *testing.T) {
 	server := appliedServer(t)
 	require.NoError(t, server.JetStream().DeleteConsumer(t.Context(), "INTERACTIONS", "crm"))
-	unused := unusedAddress(t)
+	unused := meshtest.FreeAddr(t)
 	noFolder := file(t, "no-folder", "")
 	i := invocation{env: map[string]string{
 		"NATS_URL": server.URL(), "CRM_URL": "http://" + unused, "ANALYTICS_URL": "https://" + unused,
@@ -114,7 +114,7 @@ func TestDoctorKnocksAtEveryServer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
-	there, gone, folder := listener.Addr().String(), unusedAddress(t), filepath.ToSlash(t.TempDir())
+	there, gone, folder := listener.Addr().String(), meshtest.FreeAddr(t), filepath.ToSlash(t.TempDir())
 	targets := map[string]struct {
 		url, detail string
 		want        health
@@ -308,15 +308,6 @@ func TestBytesForPeople(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 13153337344: "12.25 GiB"} {
 		assert.Equal(t, want, bytesText(n))
 	}
-}
-
-// unusedAddress is one that refuses connections.
-func unusedAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func certificateFile(t *testing.T, from, to time.Time) string {

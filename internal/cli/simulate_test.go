@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/genesys/simulator"
+	"github.com/genmesh/genmesh/mesh/meshtest"
 )
 
 func TestSimulatedGenesysIsServedWell(t *testing.T) {
@@ -69,7 +70,7 @@ func TestSimulationTellsWhatEndedWrong(t *testing.T) {
 
 // TestSimulateSaysAtOnceThatNobodyIsThere, and not when half a minute of retries has passed.
 func TestSimulateSaysAtOnceThatNobodyIsThere(t *testing.T) {
-	unused := unusedAddress(t)
+	unused := meshtest.FreeAddr(t)
 	simulation := serve(t, nil, "simulate", "--target", "http://"+unused+"/webhooks/genesys", "--addr", "")
 	simulation.await(simulation.err, `(warning: nothing answers at http://`+regexp.QuoteMeta(unused)+`/webhooks/genesys: .*connection refused; deliveries are tried again)`)
 	simulation.end()

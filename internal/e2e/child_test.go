@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/mesh/meshtest"
 )
 
 // child is a genmesh in a process of its own, which can be killed and started again.
@@ -28,7 +29,7 @@ type child struct {
 // startChild runs genmesh with args and a console address, in dir, until the test ends.
 func startChild(t testing.TB, dir string, args ...string) *child {
 	t.Helper()
-	c := &child{t: t, console: freeAddr(t)}
+	c := &child{t: t, console: meshtest.FreeAddr(t)}
 	c.args = append(args, "--console", c.console)
 	t.Cleanup(func() {
 		c.kill()
@@ -110,12 +111,4 @@ func (c *child) String() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.output.String()
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -52,7 +52,7 @@ func writeStreams(t *testing.T, config []byte) (dir string) {
 func TestKilledProcessLosesNothingThatItAnswered(t *testing.T) {
 	crm, analytics := newSink(t), newSink(t)
 	dir := writeStreams(t, streams(subscriber("crm", crm), subscriber("analytics", analytics)))
-	addr := freeAddr(t)
+	addr := meshtest.FreeAddr(t)
 	dev := startChild(t, dir, "dev", "--http", addr, "--nats", "")
 	l, stop := startLoad(t, addr, 8)
 	defer stop()
@@ -75,7 +75,7 @@ func TestKilledIngressAndWorkersLoseNothing(t *testing.T) {
 	topology, err := app.ParseStreams(config, lookup)
 	require.NoError(t, err)
 	meshtest.Apply(t, server.JetStream(), topology)
-	addr := freeAddr(t)
+	addr := meshtest.FreeAddr(t)
 	ingress := startChild(t, dir, "serve", "ingress", "--server", server.URL(), "--http", addr)
 	workers := []*child{
 		startChild(t, dir, "serve", "workers", "--server", server.URL()),
@@ -112,7 +112,7 @@ func TestEventThatKillsItsWorkersIsADeadLetterAndTheOthersArrive(t *testing.T) {
 	meshtest.Apply(t, server.JetStream(), topology)
 	letters, err := mesh.NewDeadLetters(server.JetStream(), topology)
 	require.NoError(t, err)
-	addr := freeAddr(t)
+	addr := meshtest.FreeAddr(t)
 	worker := startChild(t, dir, "serve", "--server", server.URL(), "--http", addr)
 	poison := event("poison", 1)
 	hit, over := make(chan struct{}, 10), make(chan struct{})
@@ -150,7 +150,7 @@ func mustSend(t *testing.T, addr, body string) {
 func TestTerminatedProcessFinishesRequestsAndDeliveries(t *testing.T) {
 	crm := newSink(t)
 	dir := writeStreams(t, streams(subscriber("crm", crm)))
-	addr := freeAddr(t)
+	addr := meshtest.FreeAddr(t)
 	dev := startChild(t, dir, "dev", "--http", addr, "--nats", "")
 	entered, leave := make(chan struct{}), make(chan struct{})
 	crm.answerWith(func(d delivery) int {

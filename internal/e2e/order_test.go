@@ -38,7 +38,7 @@ func TestOrderHoldsOverProcessesThatAreKilledAndFrozen(t *testing.T) {
 	topology, err := app.ParseStreams(config, lookup)
 	require.NoError(t, err)
 	meshtest.Apply(t, server.JetStream(), topology)
-	addr := freeAddr(t)
+	addr := meshtest.FreeAddr(t)
 	startChild(t, dir, "serve", "ingress", "--server", server.URL(), "--http", addr)
 	var workers []*child
 	for range 3 {

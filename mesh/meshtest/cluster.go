@@ -3,7 +3,6 @@ package meshtest
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"testing"
 	"time"
@@ -28,7 +27,7 @@ func StartCluster(t testing.TB) *Cluster {
 	c := &Cluster{t: t}
 	routes, ports := make([]*url.URL, size), make([]int, size)
 	for i := range size {
-		ports[i] = freePort(t)
+		ports[i] = FreePort(t)
 		routes[i] = &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", ports[i])}
 	}
 	for i := range size {
@@ -47,14 +46,6 @@ func StartCluster(t testing.TB) *Cluster {
 	}
 	require.Eventually(t, c.hasLeader, 30*time.Second, 50*time.Millisecond)
 	return c
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (c *Cluster) hasLeader() bool {

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/mesh/meshtest"
 	"github.com/genmesh/genmesh/workers"
 	"github.com/genmesh/genmesh/workers/targettest"
 )
@@ -69,7 +69,7 @@ func TestKafkaKeepsAnInteractionInOnePartitionAndOrder(t *testing.T) {
 
 // TestKafkaAwayForAWhile: the only broker is killed in the middle and comes back with its data.
 func TestKafkaAwayForAWhile(t *testing.T) {
-	folder, port := t.TempDir(), freePort(t)
+	folder, port := t.TempDir(), meshtest.FreePort(t)
 	options := []kfake.Opt{kfake.Ports(port), kfake.NumBrokers(1), kfake.SeedTopics(4, "events"), kfake.DataDir(folder), kfake.SyncWrites()}
 	cluster, err := kfake.NewCluster(options...)
 	require.NoError(t, err)
@@ -91,7 +91,7 @@ func TestKafkaAwayForAWhile(t *testing.T) {
 
 func TestAKafkaThatIsAwayMakesTheSubscriberWait(t *testing.T) {
 	target := newTargetWith(t, mesh.Target{
-		URL:     fmt.Sprintf("kafka://user:s3cret@127.0.0.1:%d/events", freePort(t)),
+		URL:     fmt.Sprintf("kafka://user:s3cret@127.0.0.1:%d/events", meshtest.FreePort(t)),
 		Timeout: mesh.Duration(2 * time.Second),
 	})
 	err := target.Handle(t.Context(), targettest.Event(1))
@@ -247,9 +247,12 @@ func arrival(t testing.TB, headers map[string]string, prefix string, body []byte
 	}
 }
 
-// deliver hands on the events of some interactions as a runner does: those of one after another, each until it is taken.
+// deliver hands on the events of some interactions as a runner does: those of one after another, each until it is taken, but for no
+// longer than two minutes in all.
 func deliver(t testing.TB, target *Target, interactions, each int) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	var lanes sync.WaitGroup
 	for lane := range interactions {
 		lanes.Go(func() {
@@ -257,18 +260,28 @@ func deliver(t testing.TB, target *Target, interactions, each int) {
 				event := targettest.Event(uint64(n*interactions + lane + 1))
 				event.Interaction = "interaction-" + strconv.Itoa(lane)
 				event.Subject = "genesys.01.interaction.call." + event.Interaction
-				for target.Handle(t.Context(), event) != nil {
-					select {
-					case <-t.Context().Done():
-						assert.Fail(t, "given up")
-						return
-					case <-time.After(20 * time.Millisecond): // the runner's backoff
-					}
+				if err := untilTaken(ctx, target, event); err != nil {
+					t.Errorf("event %d of lane %d was given up: %v", n, lane, err)
+					return
 				}
 			}
 		})
 	}
 	lanes.Wait()
+}
+
+func untilTaken(ctx context.Context, target *Target, event mesh.Event) error {
+	for {
+		err := target.Handle(ctx, event)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond): // the runner's backoff
+		}
+	}
 }
 
 // requireOrder checks that every event arrived, and those of an interaction first in their order; they may come again.
@@ -305,14 +318,6 @@ func newTargetWith(t testing.TB, target mesh.Target, options ...Option) *Target 
 func quiet() *logrus.Logger {
 	log, _ := test.NewNullLogger()
 	return log
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close() //nolint:errcheck // a test
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func incompressible(size int) []byte {
