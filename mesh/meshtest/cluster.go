@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,15 +45,19 @@ func StartCluster(t testing.TB) *Cluster {
 			node.WaitForShutdown()
 		})
 	}
-	require.Eventually(t, c.hasLeader, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, c.takesStreams, 30*time.Second, 50*time.Millisecond)
 	return c
 }
 
-func (c *Cluster) hasLeader() bool {
+// takesStreams tells whether a leader has heard from each other node: it places no replica on one that it takes for offline.
+func (c *Cluster) takesStreams() bool {
 	for _, n := range c.nodes {
-		if n.JetStreamIsLeader() && len(n.JetStreamClusterPeers()) == len(c.nodes) {
-			return true
+		if !n.JetStreamIsLeader() {
+			continue
 		}
+		state, err := n.Jsz(nil)
+		return err == nil && state.Meta != nil && len(state.Meta.Replicas) == len(c.nodes)-1 &&
+			!slices.ContainsFunc(state.Meta.Replicas, func(p *server.PeerInfo) bool { return p.Offline || !p.Current })
 	}
 	return false
 }
