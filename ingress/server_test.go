@@ -48,7 +48,7 @@ func TestShutdownFinishesWhatIsUnderWay(t *testing.T) {
 	underWay := s.posted(goodBody)
 	<-began
 	s.stop()
-	require.Eventually(t, s.drain.isEnding, 5*time.Second, time.Millisecond)
+	require.Eventually(t, s.drain.isEnding, 20*time.Second, time.Millisecond)
 
 	refused := s.post(goodBody)
 	assert.Equal(t, http.StatusServiceUnavailable, refused.code)

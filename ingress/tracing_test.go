@@ -31,7 +31,7 @@ func startTraced(t *testing.T, store Committer, changes ...func(*Options)) (*run
 	r := start(t, store, append(changes, func(o *Options) { o.Tracing = provider })...)
 	return r, func(n int) []sdktrace.ReadOnlySpan {
 		// A sender may have its answer before the span of its request has ended.
-		require.Eventually(t, func() bool { return len(recorder.Ended()) >= n }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(recorder.Ended()) >= n }, 20*time.Second, time.Millisecond)
 		require.Len(t, recorder.Ended(), n)
 		return recorder.Ended()
 	}

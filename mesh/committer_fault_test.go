@@ -133,7 +133,7 @@ func TestLostAnswerIsSettledByTheNextTry(t *testing.T) {
 	const n = 20
 	c.failAll(n, func(i int) mesh.Event { return event(fmt.Sprint(i), "connected") })
 	direct := commits{t: t, js: s.JetStream()}
-	require.Eventually(t, func() bool { return direct.stored("INTERACTIONS") > 1 }, 5*time.Second, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return direct.stored("INTERACTIONS") > 1 }, 20*time.Second, 10*time.Millisecond,
 		"the server did store something")
 	link.restore()
 

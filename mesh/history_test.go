@@ -163,7 +163,7 @@ func TestReplayPlansWhatItDelivers(t *testing.T) {
 				h, err = l.topology.StartReplay(t.Context(), l.js, s, h)
 				require.NoError(t, err)
 				r := l.serve(s, h, always)
-				require.Eventually(t, func() bool { return len(r.sequences()) >= len(want) }, 5*time.Second, 5*time.Millisecond)
+				require.Eventually(t, func() bool { return len(r.sequences()) >= len(want) }, 20*time.Second, 5*time.Millisecond)
 				assert.Equal(t, want, r.sequences())
 				require.NoError(t, mesh.EndReplay(t.Context(), l.js, s, h.ID))
 				require.NoError(t, mesh.EndReplay(t.Context(), l.js, s, h.ID), "ending it twice is no mistake")
@@ -221,7 +221,7 @@ func TestRunningReplayTellsHowFarItIs(t *testing.T) {
 	require.Eventually(t, func() bool {
 		r := l.replays(crm)[0]
 		return r.Left == 70 && r.InHand > 0 && r.Served
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 20*time.Second, 10*time.Millisecond)
 	assert.Empty(t, l.replays(l.subscriber("calls")), "it is another subscriber's")
 
 	plan, err := l.topology.Plan(t.Context(), l.js)

@@ -292,7 +292,7 @@ func TestDeliveriesKeepTheirOrderOverLostAnswers(t *testing.T) {
 				})
 			}
 			all.Wait()
-			require.Eventually(t, func() bool { return direct.stored("INTERACTIONS") > 1 }, 5*time.Second, 10*time.Millisecond,
+			require.Eventually(t, func() bool { return direct.stored("INTERACTIONS") > 1 }, 20*time.Second, 10*time.Millisecond,
 				"the server did store something")
 			link.restore()
 

@@ -81,7 +81,7 @@ func TestSubscriberStateFollowsItsWorkers(t *testing.T) {
 	require.Eventually(t, func() bool {
 		s := l.states("crm")[0]
 		return s.Served && s.InHand == 3 && s.Waiting == 0 && s.Oldest.Sequence == 3
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 20*time.Second, 10*time.Millisecond)
 
 	state, err := mesh.OpenState(t.Context(), l.js)
 	require.NoError(t, err)
@@ -224,7 +224,7 @@ func requireResumes(t *testing.T, js jetstream.JetStream, topology *mesh.Topolog
 		require.Eventually(t, func() bool {
 			states, err := mesh.SubscriberStates(t.Context(), js, topology, "crm")
 			return err == nil && states[0].Waiting == 1
-		}, 5*time.Second, 20*time.Millisecond)
+		}, 20*time.Second, 20*time.Millisecond)
 		require.Empty(t, got)
 		require.NoError(t, mesh.ResumeSubscriber(t.Context(), js, topology, topology.Subscribers[0]))
 		select {

@@ -326,7 +326,7 @@ func TestReplayReachesTheSubscriberAgainWithItsIdentity(t *testing.T) {
 	require.Eventually(t, func() bool {
 		s, err := m.js.Stream(t.Context(), "DEAD_LETTERS")
 		return err == nil && s.CachedInfo().State.Msgs == 0
-	}, 5*time.Second, 20*time.Millisecond, "a replay that is done leaves nothing behind")
+	}, 20*time.Second, 20*time.Millisecond, "a replay that is done leaves nothing behind")
 }
 
 func TestTargetThatAsksForAirStopsTheSubscriberAndSpendsNoAttempt(t *testing.T) {
@@ -636,7 +636,7 @@ func TestNobodyGoesWhileTheTargetAsksForAir(t *testing.T) {
 	for i := range 30 {
 		m.publish(fmt.Sprint(i), 1)
 	}
-	require.Eventually(t, func() bool { return calls.Load() > 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return calls.Load() > 0 }, 20*time.Second, time.Millisecond)
 	require.Never(t, func() bool { return calls.Load() > 2 }, time.Second, 20*time.Millisecond)
 }
 

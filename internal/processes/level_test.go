@@ -26,7 +26,7 @@ func TestALogLevelGoesBackByItself(t *testing.T) {
 	assert.Equal(t, "debug", changed[0].LogLevel)
 	assert.WithinDuration(t, until, changed[0].LogLevelUntil, Patience)
 	assert.Equal(t, logrus.InfoLevel, b.GetLevel(), "the other one was not asked")
-	require.Eventually(t, func() bool { return a.GetLevel() == logrus.InfoLevel }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return a.GetLevel() == logrus.InfoLevel }, 20*time.Second, 10*time.Millisecond)
 
 	eventually(t, func() bool {
 		changed, err = asker.SetLogLevel(t.Context(), "", "warn", time.Time{})
@@ -38,7 +38,7 @@ func TestALogLevelGoesBackByItself(t *testing.T) {
 	require.NoError(t, err)
 	_, err = asker.SetLogLevel(t.Context(), "b", "error", time.Now().Add(400*time.Millisecond))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return b.GetLevel() == logrus.WarnLevel }, 5*time.Second, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return b.GetLevel() == logrus.WarnLevel }, 20*time.Second, 10*time.Millisecond,
 		"it goes back to what was set for good, not to what was set for a while")
 }
 

@@ -43,7 +43,7 @@ func join(t *testing.T, server *meshtest.Server, o Options) (leave func()) {
 	leave = sync.OnceFunc(func() { cancel(); require.NoError(t, <-done) })
 	t.Cleanup(leave)
 	asker := NewAsker(o.Conn)
-	require.Eventually(t, func() bool { return len(ids(asker, o.ID)) > 0 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(ids(asker, o.ID)) > 0 }, 20*time.Second, 10*time.Millisecond)
 	return leave
 }
 

@@ -206,7 +206,7 @@ func TestCloseWaitsForCallsUnderWay(t *testing.T) {
 	go func() { handled <- target.Handle(t.Context(), targettest.Event(1)) }()
 	<-asked
 	go func() { closed <- target.Close() }()
-	require.Eventually(t, func() bool { return closing(target) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return closing(target) }, 20*time.Second, time.Millisecond)
 	require.ErrorIs(t, target.Handle(t.Context(), targettest.Event(2)), errClosed)
 	assert.Empty(t, closed, "a call is under way")
 	close(answer)

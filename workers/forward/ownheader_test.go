@@ -50,7 +50,7 @@ func TestATargetGetsTheHeadersItAsksFor(t *testing.T) {
 	require.Eventually(t, func() bool {
 		require.NoError(t, target.Handle(t.Context(), targettest.Event(1)))
 		return (<-arrived).Header.Get("X-From-File") == "second"
-	}, 5*time.Second, 50*time.Millisecond)
+	}, 20*time.Second, 50*time.Millisecond)
 }
 
 func TestHeadersOfGenmeshAndOfHTTPStayTheirs(t *testing.T) {

@@ -112,7 +112,7 @@ func TestAKeyIsRotatedWithoutARestart(t *testing.T) {
 	assert.False(t, takes(toAfter), "it does not know the old key")
 
 	require.NoError(t, os.WriteFile(file, []byte(newKey+"\n\n"+publishedKey+"\n"), 0o600))
-	require.Eventually(t, func() bool { return takes(toAfter) }, 5*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return takes(toAfter) }, 20*time.Second, 50*time.Millisecond)
 	assert.True(t, takes(toBefore), "the old key signs too")
 
 	require.NoError(t, os.WriteFile(file, []byte("half a k"), 0o600))

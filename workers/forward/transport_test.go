@@ -126,7 +126,7 @@ func TestATargetThatAsksForACertificate(t *testing.T) {
 	require.Eventually(t, func() bool {
 		require.NoError(t, target.Handle(t.Context(), targettest.Event(1)))
 		return <-peers == "second"
-	}, 5*time.Second, 50*time.Millisecond)
+	}, 20*time.Second, 50*time.Millisecond)
 
 	for name, wrong := range map[string]mesh.TargetTLS{
 		"certificate":          {CAFile: h.file, ServerName: "crm.internal"},

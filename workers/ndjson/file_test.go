@@ -229,7 +229,7 @@ func TestWaitingCallsShareACommit(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() { gone <- target.Handle(ctx, targettest.Event(99)) }()
-	require.Eventually(t, func() bool { return waitingCalls(target) == 51 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return waitingCalls(target) == 51 }, 20*time.Second, time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-gone, context.Canceled)
 	assert.Equal(t, 50, waitingCalls(target), "who gives up before the commit is taken out of it")

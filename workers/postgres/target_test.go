@@ -487,7 +487,7 @@ func TestCloseWaitsForWhatIsUnderWayButNotForEver(t *testing.T) {
 		target.mu.Lock()
 		defer target.mu.Unlock()
 		return target.committing == 1
-	}, 5*time.Second, time.Millisecond)
+	}, 20*time.Second, time.Millisecond)
 	started := time.Now()
 	require.NoError(t, target.Close())
 	assert.Less(t, time.Since(started), 5*time.Second)

@@ -243,7 +243,7 @@ func TestEveryRouteAnswersAsTheDocumentSays(t *testing.T) {
 	s.follow(access.Viewer, "/tasks/"+s.tasks.List()[0].ID+"/events").end()
 	s.follow(access.Viewer, "/live").end()
 	for _, r := range s.witness.routes {
-		assert.Eventually(t, func() bool { return s.witness.succeeded(r.method + " " + r.path) }, 5*time.Second, time.Millisecond,
+		assert.Eventually(t, func() bool { return s.witness.succeeded(r.method + " " + r.path) }, 20*time.Second, time.Millisecond,
 			"%s %s was not seen at work", r.method, r.path)
 	}
 }
