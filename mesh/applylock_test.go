@@ -47,6 +47,109 @@ func TestAppliesOfDifferentLayoutsTakeTurns(t *testing.T) {
 	}
 }
 
+// A plan is made while somebody else is in the middle of a switch. It neither takes what is noted for lost, nor what is deleted for new.
+func TestAPlanInTheMiddleOfASwitchSeesWhatIsNoted(t *testing.T) {
+	const crm = `"name": "crm",`
+	one, three := edited(t), edited(t, crm, crm+`"partitions": 3,`)
+	for name, c := range map[string]struct {
+		wanted    *mesh.Topology
+		atListing func(t *testing.T, js jetstream.JetStream) // runs when the streams are listed, and their consumers are not yet
+		atInfo    func(t *testing.T, js jetstream.JetStream) // runs when the consumers were listed
+		steps     int
+	}{
+		"it has just begun": {wanted: one, steps: 1, atListing: func(t *testing.T, js jetstream.JetStream) {
+			require.ErrorIs(t, planned(t, one, js).Apply(t.Context(), &dying{JetStream: js, deletes: 1}, false), errDied)
+		}},
+		"nothing is left but the note": {wanted: one, steps: 1, atListing: func(t *testing.T, js jetstream.JetStream) {
+			require.ErrorIs(t, planned(t, one, js).Apply(t.Context(), &dying{JetStream: js, deletes: 3}, false), errDied)
+		}},
+		"it ends meanwhile": {
+			wanted: one, steps: 0,
+			atListing: func(t *testing.T, js jetstream.JetStream) {
+				require.ErrorIs(t, planned(t, one, js).Apply(t.Context(), &dying{JetStream: js, deletes: 1}, false), errDied)
+			},
+			atInfo: func(t *testing.T, js jetstream.JetStream) { apply(t, one, js) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			js := meshtest.Start(t).JetStream()
+			apply(t, three, js)
+			publish(t, js, "genesys.00.interaction.call.a", 2)
+			deliverAndAck(t, js, "INTERACTIONS", "crm=1of3", 2)
+			plan, err := c.wanted.Plan(t.Context(), &meanwhile{JetStream: js, t: t, atListing: c.atListing, atInfo: c.atInfo})
+			require.NoError(t, err)
+			assert.Empty(t, plan.Destructive())
+			require.Len(t, plan.Steps, c.steps)
+			require.NoError(t, plan.Apply(t.Context(), js, false))
+			crm, err := js.PushConsumer(t.Context(), "INTERACTIONS", "crm")
+			require.NoError(t, err)
+			served, _ := mesh.ServedBy(crm.CachedInfo().Config)
+			assert.Equal(t, mesh.Skip{{0}, {2, 0, 0}}, served.Skip, "the first of three had come to the second event, the others to none")
+		})
+	}
+}
+
+// deliverAndAck has so many events delivered by a consumer, and acknowledges them.
+func deliverAndAck(t *testing.T, js jetstream.JetStream, stream, consumer string, events int) {
+	t.Helper()
+	handle, err := js.PushConsumer(t.Context(), stream, consumer)
+	require.NoError(t, err)
+	taken := make(chan error, events)
+	consuming, err := handle.Consume(func(msg jetstream.Msg) { taken <- msg.DoubleAck(t.Context()) })
+	require.NoError(t, err)
+	for range events {
+		require.NoError(t, <-taken)
+	}
+	consuming.Stop()
+	<-consuming.Closed()
+}
+
+var errDied = errors.New("died")
+
+// dying makes so many deletions of consumers, and not what comes after them.
+type dying struct {
+	jetstream.JetStream
+	deletes int
+}
+
+func (d *dying) DeleteConsumer(ctx context.Context, stream, consumer string) error {
+	d.deletes--
+	if err := d.JetStream.DeleteConsumer(ctx, stream, consumer); err != nil || d.deletes > 0 {
+		return err
+	}
+	return errDied
+}
+
+// meanwhile lets something happen between two questions to the server, once.
+type meanwhile struct {
+	jetstream.JetStream
+	t                 *testing.T
+	atListing, atInfo func(*testing.T, jetstream.JetStream)
+}
+
+func (m *meanwhile) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	m.once(&m.atListing)
+	stream, err := m.JetStream.Stream(ctx, name)
+	return &streamMeanwhile{stream, m}, err
+}
+
+func (m *meanwhile) once(do *func(*testing.T, jetstream.JetStream)) {
+	if *do != nil {
+		(*do)(m.t, m.JetStream)
+		*do = nil
+	}
+}
+
+type streamMeanwhile struct {
+	jetstream.Stream
+	m *meanwhile
+}
+
+func (s *streamMeanwhile) Info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	s.m.once(&s.m.atInfo)
+	return s.Stream.Info(ctx, options...)
+}
+
 // layoutsOf tells in which ways a subscriber's events are divided at the server.
 func layoutsOf(t *testing.T, js jetstream.JetStream, subscriber string) map[string]bool {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -25,6 +26,9 @@ type planner struct {
 // readTries is how often the first question to the server is asked: a cluster whose members
 // still find each other leaves it without an answer.
 const readTries = 3
+
+// calmTries is how often consumers are read that change while they are read, as by somebody else's switch.
+const calmTries = 20
 
 func (p *planner) read(ctx context.Context) error {
 	for try := 1; ; try++ {
@@ -153,6 +157,9 @@ func (p *planner) subscriber(s Stream, wanted []Reader, current map[string]*jets
 
 func byName(a, b Step) int { return strings.Compare(a.Name, b.Name) }
 
+// readConsumers reads a stream's consumers and, behind them, what the stream remembers of where they go on. A switch by another process
+// notes that before it deletes the first and forgets it behind the last that it makes: a note that was read before would seem to be missing
+// in the middle of it. It is all read again until no subscriber's consumers have changed meanwhile.
 func (p *planner) readConsumers(ctx context.Context, stream string) (map[string]*jetstream.ConsumerInfo, error) {
 	if p.streams[stream] == nil {
 		return nil, nil
@@ -161,7 +168,37 @@ func (p *planner) readConsumers(ctx context.Context, stream string) (map[string]
 	if err != nil {
 		return nil, fmt.Errorf("read the stream %s: %w", stream, err)
 	}
-	all, err := ListConsumers(ctx, handle)
+	before, err := consumersByName(ctx, handle)
+	if err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		info, err := handle.Info(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the stream %s: %w", stream, err)
+		}
+		now, err := consumersByName(ctx, handle)
+		if err != nil {
+			return nil, err
+		}
+		if maps.EqualFunc(layoutsIn(before), layoutsIn(now), time.Time.Equal) {
+			p.streams[stream] = info
+			return now, nil
+		}
+		if try == calmTries {
+			return nil, fmt.Errorf("the consumers of %s change while they are read: %w", stream, ErrPlanAgain)
+		}
+		before = now
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(interval):
+		}
+	}
+}
+
+func consumersByName(ctx context.Context, stream jetstream.Stream) (map[string]*jetstream.ConsumerInfo, error) {
+	all, err := ListConsumers(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +207,17 @@ func (p *planner) readConsumers(ctx context.Context, stream string) (map[string]
 		consumers[info.Name] = info
 	}
 	return consumers, nil
+}
+
+// layoutsIn are the consumers that serve subscribers live, and when each was made.
+func layoutsIn(consumers map[string]*jetstream.ConsumerInfo) map[string]time.Time {
+	made := map[string]time.Time{}
+	for name, info := range consumers {
+		if served, ok := ServedBy(info.Config); ok && served.Replay == nil {
+			made[name] = info.Created
+		}
+	}
+	return made
 }
 
 // consumer plans one consumer. info is nil if the server has no such consumer.
