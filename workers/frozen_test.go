@@ -48,8 +48,12 @@ func TestProcessThatWasFrozenBeyondItsLeaseDeliversNothing(t *testing.T) {
 	for i := range 10 {
 		m.publish("987", 10+i)
 	}
-	require.Eventually(t, func() bool { return d.count() == 20 }, 15*time.Second, 5*time.Millisecond)
-	assert.False(t, said("effect")(), "it delivered although another process had taken over")
+	// On a busy machine the second one may be too slow to renew its lease, and the first one takes over again.
+	require.Eventually(t, func() bool { return d.count()+count(readJournal(t, path), "effect") >= 20 }, 15*time.Second, 5*time.Millisecond,
+		"one of them goes on")
+	for _, line := range readJournal(t, path) {
+		assert.False(t, line.word == "effect" && line.event < 10, "it delivered event %d although another process had taken over", line.event)
+	}
 	d.requireOrder(t)
 }
 

@@ -42,7 +42,7 @@ const (
 // is done, which dev and serve are when ctx ends.
 func Execute(ctx context.Context, p Process) int {
 	root := newRoot(p)
-	root.SetArgs(p.Args)
+	root.SetArgs(append([]string{}, p.Args...)) // for nil it takes those of the process
 	root.SetIn(p.In)
 	root.SetOut(p.Out)
 	root.SetErr(p.Err)
