@@ -52,31 +52,26 @@ func TestAPlanInTheMiddleOfASwitchSeesWhatIsNoted(t *testing.T) {
 	const crm = `"name": "crm",`
 	one, three := edited(t), edited(t, crm, crm+`"partitions": 3,`)
 	for name, c := range map[string]struct {
-		wanted    *mesh.Topology
-		atListing func(t *testing.T, js jetstream.JetStream) // runs when the streams are listed, and their consumers are not yet
-		atInfo    func(t *testing.T, js jetstream.JetStream) // runs when the consumers were listed
-		steps     int
+		deleted int  // so many of three consumers are gone when they are listed, and weren't when the streams were
+		ends    bool // the other one is through when the consumers were listed
+		steps   int
 	}{
-		"it has just begun": {wanted: one, steps: 1, atListing: func(t *testing.T, js jetstream.JetStream) {
-			require.ErrorIs(t, planned(t, one, js).Apply(t.Context(), &dying{JetStream: js, deletes: 1}, false), errDied)
-		}},
-		"nothing is left but the note": {wanted: one, steps: 1, atListing: func(t *testing.T, js jetstream.JetStream) {
-			require.ErrorIs(t, planned(t, one, js).Apply(t.Context(), &dying{JetStream: js, deletes: 3}, false), errDied)
-		}},
-		"it ends meanwhile": {
-			wanted: one, steps: 0,
-			atListing: func(t *testing.T, js jetstream.JetStream) {
-				require.ErrorIs(t, planned(t, one, js).Apply(t.Context(), &dying{JetStream: js, deletes: 1}, false), errDied)
-			},
-			atInfo: func(t *testing.T, js jetstream.JetStream) { apply(t, one, js) },
-		},
+		"it has just begun":            {deleted: 1, steps: 1},
+		"nothing is left but the note": {deleted: 3, steps: 1},
+		"it ends meanwhile":            {deleted: 1, ends: true, steps: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			js := meshtest.Start(t).JetStream()
 			apply(t, three, js)
 			publish(t, js, "genesys.00.interaction.call.a", 2)
 			deliverAndAck(t, js, "INTERACTIONS", "crm=1of3", 2)
-			plan, err := c.wanted.Plan(t.Context(), &meanwhile{JetStream: js, t: t, atListing: c.atListing, atInfo: c.atInfo})
+			between := &meanwhile{JetStream: js, atListing: func() {
+				require.ErrorIs(t, planned(t, one, js).Apply(t.Context(), &dying{JetStream: js, deletes: c.deleted}, false), errDied)
+			}}
+			if c.ends {
+				between.atInfo = func() { apply(t, one, js) }
+			}
+			plan, err := one.Plan(t.Context(), between)
 			require.NoError(t, err)
 			assert.Empty(t, plan.Destructive())
 			require.Len(t, plan.Steps, c.steps)
@@ -123,19 +118,18 @@ func (d *dying) DeleteConsumer(ctx context.Context, stream, consumer string) err
 // meanwhile lets something happen between two questions to the server, once.
 type meanwhile struct {
 	jetstream.JetStream
-	t                 *testing.T
-	atListing, atInfo func(*testing.T, jetstream.JetStream)
+	atListing, atInfo func()
 }
 
 func (m *meanwhile) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
-	m.once(&m.atListing)
+	once(&m.atListing)
 	stream, err := m.JetStream.Stream(ctx, name)
 	return &streamMeanwhile{stream, m}, err
 }
 
-func (m *meanwhile) once(do *func(*testing.T, jetstream.JetStream)) {
+func once(do *func()) {
 	if *do != nil {
-		(*do)(m.t, m.JetStream)
+		(*do)()
 		*do = nil
 	}
 }
@@ -146,7 +140,7 @@ type streamMeanwhile struct {
 }
 
 func (s *streamMeanwhile) Info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
-	s.m.once(&s.m.atInfo)
+	once(&s.m.atInfo)
 	return s.Stream.Info(ctx, options...)
 }
 

@@ -285,6 +285,7 @@ func (s *rabbitServer) start(t testing.TB) {
 		"RABBITMQ_CONFIG_FILE="+filepath.Join(s.folder, "rabbitmq.conf"), "RABBITMQ_CONF_ENV_FILE="+filepath.Join(s.folder, "none"),
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(s.folder, "enabled_plugins"), "RABBITMQ_PID_FILE="+filepath.Join(s.folder, "pid"),
 		"RABBITMQ_DIST_PORT="+strconv.Itoa(s.distPort), "RABBITMQ_LOGS=-",
+		"ERL_CRASH_DUMP="+filepath.Join(s.folder, "erl_crash.dump"),
 		// A port mapper of our own, for RabbitMQ would start one that stays behind.
 		"ERL_EPMD_PORT="+strconv.Itoa(s.mapperPort), "ERL_EPMD_ADDRESS=127.0.0.1",
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}")
