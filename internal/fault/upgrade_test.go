@@ -1,0 +1,45 @@
+//go:build fault
+
+package fault
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/genmesh/genmesh/internal/fault/ledger"
+)
+
+// TestRollingUpgrade replaces each process of a production mesh under load, one after another, as docs/production.md says: the nodes, each only
+// after the one before has caught up, then ingress and workers.
+func TestRollingUpgrade(t *testing.T) {
+	l := ledger.New()
+	crm, analytics := subscribe(t, l, "crm"), subscribe(t, l, "analytics")
+	cluster := newCluster(t, loopback(), []string{t.TempDir(), t.TempDir(), t.TempDir()}, "sync_interval: always")
+	cluster.start()
+	mesh := cluster.startParts(t, configuration(3, crm.entry(""), analytics.entry("")), 2)
+	load := send(t, l, "upgrade", 8, 2*time.Millisecond, mesh.http...)
+	replaced := 0
+	replace := func(p *process) {
+		load.more(50, time.Minute)
+		assert.Zero(t, p.terminate(30*time.Second), "%s: exit code", p.name)
+		load.more(50, time.Minute) // the others go on without it
+		p.start()
+		replaced++
+	}
+	for range rounds(1, 5) {
+		for _, n := range cluster.nodes {
+			replace(n.process)
+			cluster.caughtUp(n)
+		}
+		for _, p := range append(mesh.ingress, mesh.workers...) {
+			replace(p)
+		}
+	}
+	load.more(100, time.Minute)
+	load.stop()
+	v := settled(t, l, cluster.jetStream(), 2*time.Minute, crm, analytics)
+	figure(t, "P12", "%d processes replaced under load, three NATS nodes among them: %d events, none lost, longest stall %s, taken again %v",
+		replaced, l.Tally().Answered, l.Tally().Stall.Round(time.Millisecond), v.Doubled)
+}
