@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
@@ -54,7 +55,8 @@ func (d *disk) cut() {
 // back mounts the disk again as it was when its power was cut: the journal is replayed.
 func (d *disk) back() {
 	d.t.Helper()
-	require.NoError(d.t, syscall.Unmount(d.dir, 0))
+	// Whoever was killed may take a moment to let go.
+	require.Eventually(d.t, func() bool { return syscall.Unmount(d.dir, 0) == nil }, 20*time.Second, 10*time.Millisecond, "somebody has files open")
 	d.mount()
 }
 

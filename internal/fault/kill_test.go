@@ -45,6 +45,7 @@ func TestDevKilledAtRandom(t *testing.T) {
 	load.stop()
 	v := settled(t, l, connect(t, mesh.nats), time.Minute, crm, analytics)
 	doubledAtMost(t, v, kills*maxInFlight)
+	figure(t, "P1", "genmesh dev killed %d times: %d events answered, none lost", kills, l.Tally().Answered)
 }
 
 // maxInFlight is how many events of a subscriber are on their way to its target at once, by default.
@@ -116,4 +117,6 @@ func TestAnyPartKilledAtRandom(t *testing.T) {
 	v := settled(t, l, mesh.nats.jetStream(), 2*time.Minute, crm, analytics)
 	doubledAtMost(t, v, kills*maxInFlight)
 	require.Zero(t, load.strange.Load())
+	figure(t, "P2", "NATS, ingress and workers killed %d times: %d events to two subscribers, none missing", kills, l.Tally().Answered)
+	figure(t, "P4", "NATS, ingress and workers killed %d times: taken again %v", kills, v.Doubled)
 }

@@ -108,6 +108,7 @@ func (p point) try(t *testing.T) {
 	load.stop()
 	v := settled(t, l, mesh.nats.jetStream(), time.Minute, crm)
 	doubledAtMost(t, v, kills*maxInFlight)
+	figure(t, "P2", "%s: killed %d times, %d events, none missing", p.name, kills, l.Tally().Answered)
 	if strings.Contains(p.name, "2xx") {
 		assert.Positive(t, v.Doubled["crm"], "an event whose ack was lost comes again: else the point was missed")
 	}

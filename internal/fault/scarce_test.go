@@ -73,7 +73,7 @@ func TestLittleMemory(t *testing.T) {
 		}
 		pause(t.Context(), 2*time.Second)
 		resident := residentMegabytes(t, mesh.cmd.Process.Pid)
-		t.Logf("%d MiB with %d bodies of half a megabyte under way", resident, len(idle))
+		figure(t, "P9", "%d MiB resident with %d bodies of half a megabyte under way", resident, len(idle))
 		assert.Less(t, resident, 512)
 		for _, conn := range idle {
 			conn.Close()
@@ -122,6 +122,7 @@ func TestTheDiskFillsAndEmpties(t *testing.T) {
 		require.Eventually(t, func() bool { return get(mesh.ready) == 200 }, 30*time.Second, 100*time.Millisecond, "it is ready again")
 	}
 	load.stop()
+	figure(t, "P12", "genmesh dev on a disk that fills and empties: %d events answered, longest stall %s with the 3 s that it was held full", l.Tally().Answered, l.Tally().Stall.Round(time.Millisecond))
 	settled(t, l, connect(t, mesh.nats), time.Minute, crm)
 }
 
