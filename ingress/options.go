@@ -19,6 +19,9 @@ type Options struct {
 	CertFile, KeyFile string
 	// MaxConnections bounds the open connections; more wait to be accepted. Default 8192.
 	MaxConnections int
+	// MaxBodyMemory bounds the bytes of the bodies of all requests under way; more are told to come again. Default 256 MiB, or a
+	// quarter of GOMEMLIMIT if that is less.
+	MaxBodyMemory int64
 
 	// Sources are the ways in, as mesh.ParseTopology completes them.
 	Sources []mesh.Source
@@ -58,6 +61,7 @@ const (
 
 func withDefaults(o Options) Options {
 	o.MaxConnections = cmp.Or(o.MaxConnections, defaultMaxConnections)
+	o.MaxBodyMemory = cmp.Or(o.MaxBodyMemory, bodyMemoryShare())
 	o.GracePeriod = cmp.Or(o.GracePeriod, defaultGracePeriod)
 	if o.Observer == nil {
 		o.Observer = func(string) Observer { return noObserver{} }

@@ -22,10 +22,11 @@ func (s *receiver) receive(w http.ResponseWriter, r *http.Request) (a answer, er
 	if err := refuseEncoded(r.Header); err != nil {
 		return answer{}, err
 	}
-	body, err := s.readBody(w, r)
+	body, done, err := s.readBody(w, r)
 	if err != nil {
 		return answer{}, err
 	}
+	defer done()
 	// It goes on when the sender leaves: whether an answer was read says nothing about whether the
 	// event is wanted.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.answerWithin)

@@ -25,6 +25,7 @@ type receiver struct {
 	tracing      tracing
 
 	reading  chan struct{} // bodies being read, of all sources
+	bodies   *bodyMemory   // of all sources
 	inFlight *atomic.Int64 // shared with the receivers of this source before and after
 	limiter  *rate.Limiter // nil without a limit
 }
@@ -70,6 +71,7 @@ func (s *Server) newReceiver(source mesh.Source, before *receiver) (*receiver, e
 		metrics:      s.metrics,
 		tracing:      newTracing(s.options.Tracing, source),
 		reading:      s.reading,
+		bodies:       s.bodies,
 		inFlight:     new(atomic.Int64),
 		limiter:      newLimiter(source.RateLimit),
 	}

@@ -26,6 +26,7 @@ type Server struct {
 	metrics  *metrics
 	panics   occasional
 	reading  chan struct{} // a place for each body that is being read
+	bodies   *bodyMemory
 	drain    *drain
 	http     *http.Server
 	listener net.Listener
@@ -49,6 +50,7 @@ func New(options Options) (*Server, error) {
 	}
 	s.journal = newJournal(s.log)
 	s.reading = make(chan struct{}, s.options.MaxConnections)
+	s.bodies = &bodyMemory{most: s.options.MaxBodyMemory}
 	tlsConfig, err := s.newTLSConfig()
 	if err != nil {
 		return nil, err

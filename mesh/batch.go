@@ -37,7 +37,7 @@ func (s *streamCommitter) launch(work context.Context) {
 // must not overtake each other are not ready at one time, but in the moment after the stream's facts
 // have changed.
 func (s *streamCommitter) mayLaunch() bool {
-	if len(s.ready) == 0 || s.flying >= s.maxFlying() {
+	if len(s.ready) == 0 || s.flying >= s.maxFlying() || s.inDoubt {
 		return false
 	}
 	return s.facts.atomic || !slices.ContainsFunc(s.ready[:s.together()], func(pub *publication) bool { return !pub.mayFly() })

@@ -2,6 +2,9 @@ package mesh
 
 import "github.com/prometheus/client_golang/prometheus"
 
+// AcknowledgedMetric is how a process tells the scrubbers of others up to where a stream, its label, must reach.
+const AcknowledgedMetric = "genmesh_commit_acknowledged_sequence"
+
 // commitMetrics count what the committers of one process do, by stream.
 type commitMetrics struct {
 	batchEvents *prometheus.HistogramVec
@@ -9,6 +12,8 @@ type commitMetrics struct {
 	refused     *prometheus.CounterVec
 	remembered  *prometheus.CounterVec
 	repeats     *prometheus.CounterVec
+	// acknowledged is for scrubs.
+	acknowledged *prometheus.GaugeVec
 }
 
 func newCommitMetrics(r prometheus.Registerer) *commitMetrics {
@@ -35,9 +40,12 @@ func newCommitMetrics(r prometheus.Registerer) *commitMetrics {
 			Name: "genmesh_commit_repeats_total",
 			Help: "Later events with the key of an earlier one, kept or dropped as the source says.",
 		}, []string{"stream", "repeat"}),
+		acknowledged: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: AcknowledgedMetric, Help: "Highest sequence that the stream has told this process is stored.",
+		}, []string{"stream"}),
 	}
 	if r != nil {
-		r.MustRegister(m.batchEvents, m.seconds, m.refused, m.remembered, m.repeats)
+		r.MustRegister(m.batchEvents, m.seconds, m.refused, m.remembered, m.repeats, m.acknowledged)
 	}
 	return m
 }

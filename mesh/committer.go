@@ -187,18 +187,16 @@ func (c *Committer) Quarantine(ctx context.Context, e Event, reason string) (Rec
 	return receipts[0], nil
 }
 
-// failingTime is how long storing may fail before Ready says so, for a leader change is shorter,
-// and how long Ready says so after the last failure: who sends nothing to a process that is not
-// ready must find out again.
-const failingTime = 10 * time.Second
-
-// Ready tells why the sources' events can't be stored, if that has lasted and still lasts. A full
-// disk shows here and nowhere else; nats-server then needs a restart once there is space.
+// Ready tells why the sources' events can't be stored, if that is certain or has lasted, and still lasts. A full disk shows here and
+// nowhere else; nats-server then needs a restart once there is space.
 func (c *Committer) Ready() error {
 	for _, source := range c.routes.Load().sources {
 		f := c.stream(source.Stream).failing.Load()
-		if f != nil && f.last.Sub(f.first) > failingTime && time.Since(f.last) < failingTime {
-			return fmt.Errorf("stream %s has stored nothing since %s", source.Stream, f.first.UTC().Format(time.RFC3339))
+		if f == nil || time.Since(f.last) >= failingTime {
+			continue
+		}
+		if err := f.why(source.Stream); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,6 +1,8 @@
 package mesh
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -110,6 +112,9 @@ const (
 	HeaderCutFrom      = "Genmesh-Cut-From"
 	HeaderTraceParent  = "traceparent"
 	HeaderTraceState   = "tracestate"
+	// HeaderBodyHash is of the body as it was stored: half of its SHA-256, in hex. No field of Event has it: Msg computes it anew.
+	// Events of earlier versions lack it.
+	HeaderBodyHash = "Genmesh-Body-Sha256"
 )
 
 // text lists the envelope's text values with the headers that carry them.
@@ -151,10 +156,22 @@ func (e Event) Msg(msgID string) *nats.Msg {
 	if e.CutFrom > 0 {
 		header[HeaderCutFrom] = []string{strconv.FormatUint(e.CutFrom, 10)}
 	}
+	header[HeaderBodyHash] = []string{bodyHash(e.Body)}
 	if msgID != "" {
 		header[nats.MsgIdHdr] = []string{msgID}
 	}
 	return &nats.Msg{Subject: e.Subject, Header: header, Data: e.Body}
+}
+
+func bodyHash(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:16])
+}
+
+// isAltered reports whether a body is not the one that was stored with these headers, as far as they tell.
+func isAltered(header nats.Header, body []byte) bool {
+	noted := header.Get(HeaderBodyHash)
+	return noted != "" && noted != bodyHash(body)
 }
 
 // ErrNotEvent means that a message is no event: genmesh did not publish it.

@@ -1,6 +1,7 @@
 package mesh_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,27 @@ func TestEventComesBackFromItsMessageAsItWas(t *testing.T) {
 	back, err := mesh.ParseEvent(m.Subject, m.Header, m.Data)
 	require.NoError(t, err)
 	assert.Equal(t, e, back)
+}
+
+// With the hash of its body an event can be told from one that a store has damaged.
+func TestAMessageCarriesTheHashOfItsBody(t *testing.T) {
+	hash := func(body string) string {
+		return mesh.Event{Source: "genesys", Fingerprint: "f", Body: []byte(body)}.Msg("").Header.Get(mesh.HeaderBodyHash)
+	}
+	assert.Equal(t, "44136fa355b3678a1146ad16f7e8649e", hash("{}"), "the first half of sha256sum's")
+	assert.Equal(t, "e3b0c44298fc1c149afbf4c8996fb924", hash(""))
+	assert.NotEqual(t, hash("{}"), hash("{} "))
+}
+
+func BenchmarkEventMsg(b *testing.B) {
+	e := mesh.Event{
+		Source: "genesys", Interaction: "987654321", Type: "interaction", Media: "call", Fingerprint: "0123456789abcdef0123456789abcdef",
+		Received: time.Now(), Subject: "genesys.00.interaction.call.987654321", Body: bytes.Repeat([]byte("x"), 1024),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		e.Msg("987654321")
+	}
 }
 
 func TestForeignMessageIsNoEvent(t *testing.T) {

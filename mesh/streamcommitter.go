@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -24,18 +23,23 @@ type streamCommitter struct {
 	metrics *commitMetrics
 
 	failing atomic.Pointer[failures] // nil while events are stored
+	trial   atomic.Int64             // when an event was last let through although the stream is mute, in Unix nanoseconds
 
 	queue    chan []pending // each holds the events of one delivery
 	stopped  chan struct{}
 	returned chan []*publication
 	learned  chan streamFacts
+	doubted  chan struct{} // the facts are wanted now
 
-	facts  streamFacts
-	asked  bool // the server was asked for the facts, with whatever success
-	memory *memory
-	lines  map[string]*line // of interactions and keys
-	ready  []*publication   // in the order in which they go out
-	flying int              // commits under way
+	acked   uint64 // the highest sequence that the stream has told it stored
+	facts   streamFacts
+	asked   bool      // the server was asked for the facts, with whatever success
+	inDoubt bool      // the facts were asked for because a publication got no answer
+	steady  time.Time // since when one server has answered each question for the facts; zero if it did not answer the latest
+	memory  *memory
+	lines   map[string]*line // of interactions and keys
+	ready   []*publication   // in the order in which they go out
+	flying  int              // commits under way
 }
 
 // pending is one event of a call. Whoever takes it out of the queue sends one outcome, unless nobody
@@ -80,6 +84,7 @@ type streamFacts struct {
 	known   bool
 	atomic  bool // atomic batches are the faster way
 	batches bool // the stream takes them
+	from    informant
 	window  time.Duration
 	created time.Time
 	recent  []recentEvent
@@ -99,6 +104,7 @@ func newStreamCommitter(js jetstream.JetStream, stream string, log logrus.FieldL
 		stopped:  make(chan struct{}),
 		returned: make(chan []*publication),
 		learned:  make(chan streamFacts),
+		doubted:  make(chan struct{}, 1),
 		facts:    streamFacts{window: defaultDuplicateWindow},
 		memory:   newMemory(defaultDuplicateWindow),
 		lines:    make(map[string]*line),
@@ -108,6 +114,9 @@ func newStreamCommitter(js jetstream.JetStream, stream string, log logrus.FieldL
 // commit stores the events of one delivery, in their order. It returns once all of them are, or at the
 // first error.
 func (s *streamCommitter) commit(ctx context.Context, events []pending) ([]Receipt, error) {
+	if err := s.refusal(); err != nil {
+		return nil, err
+	}
 	if err := s.enqueue(ctx, events); err != nil {
 		return nil, err
 	}
@@ -241,32 +250,21 @@ func (s *streamCommitter) answer(p *pending, id string, sequence uint64, duplica
 // settle answers the call of a publication that came back and lets those go on that waited.
 func (s *streamCommitter) settle(pub *publication) {
 	p := pub.pending
+	if pub.err == nil && pub.duplicate {
+		pub.err = s.unproven()
+	}
 	switch {
 	case pub.err != nil:
-		s.noteFailure(pub.err)
+		s.noteFailure(pub)
 		p.outcome <- outcome{err: pub.err}
 	default:
-		s.failing.Store(nil)
+		s.noteSuccess()
+		s.noteAcknowledged(pub.sequence)
 		s.metrics.seconds.WithLabelValues(s.stream).Observe(time.Since(p.handed).Seconds())
 		s.note(pub)
 		s.answer(p, pub.id, pub.sequence, pub.duplicate)
 	}
 	s.leave(pub)
-}
-
-// failures are those since an event was stored for the last time.
-type failures struct{ first, last time.Time }
-
-func (s *streamCommitter) noteFailure(err error) {
-	if !errors.Is(err, ErrUnavailable) {
-		return
-	}
-	f := failures{last: time.Now()}
-	f.first = f.last
-	if before := s.failing.Load(); before != nil {
-		f.first = before.first
-	}
-	s.failing.Store(&f)
 }
 
 // note remembers what a publication told about its key.
@@ -301,8 +299,12 @@ func (p *pending) answerThoseBehind(pub *publication) {
 // again has forgotten all, and so must the memory.
 func (s *streamCommitter) learn(f streamFacts) {
 	s.asked = true
+	s.judgeFailures(f)
 	if !f.known {
 		return
+	}
+	if !f.created.Equal(s.facts.created) {
+		s.acked = 0 // it counts anew
 	}
 	if !f.created.Equal(s.facts.created) || f.window != s.facts.window {
 		s.memory = newMemory(f.window)
@@ -316,4 +318,10 @@ func (s *streamCommitter) learn(f streamFacts) {
 	}
 	f.recent = nil
 	s.facts = f
+}
+
+// noteAcknowledged tells up to where the stream can't end before, for a scrub to compare.
+func (s *streamCommitter) noteAcknowledged(sequence uint64) {
+	s.acked = max(s.acked, sequence)
+	s.metrics.acknowledged.WithLabelValues(s.stream).Set(float64(s.acked))
 }

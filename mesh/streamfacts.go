@@ -36,6 +36,7 @@ func (s *streamCommitter) watchFacts(ctx context.Context) {
 		last = s.lookAtStream(ctx, last)
 		select {
 		case <-ticker.C:
+		case <-s.doubted:
 		case <-ctx.Done():
 		}
 	}
@@ -56,6 +57,7 @@ func (s *streamCommitter) lookAtStream(ctx context.Context, last streamFacts) st
 		batches: info.Config.AllowAtomicPublish,
 		window:  info.Config.Duplicates,
 		created: info.Created,
+		from:    s.informant(info),
 	}
 	s.tell(ctx, f)
 	if !f.created.Equal(last.created) {

@@ -29,6 +29,8 @@ type DirectOptions struct {
 	File func() Configuration
 	// Waits is told what Apply waits for, as mesh.Draining says; where it is nil, it is logged.
 	Waits func(subscriber string, events int)
+	// Scrubbed is what a Scrubber of this process knows; nil where none runs, as in a command.
+	Scrubbed func() (mesh.ScrubReport, bool)
 	// Processes asks all processes of the mesh; nil where nobody asks.
 	Processes ProcessAsker
 }

@@ -135,6 +135,7 @@ func grows(lag []float64) bool {
 // streamHealth says how a stream stands and why, by the first rule that holds:
 //
 //	failing  it can't be read; the server has none; it has no leader; most replicas are offline; it is full and refuses what comes
+//	stuck    a scrub found a damage of it that nobody has accepted
 //	slow     a replica is offline or behind; it is nearly full and will refuse what comes
 //	good     else
 //
@@ -164,6 +165,8 @@ func streamHealth(s Stream, unread error) (Health, string) {
 		return HealthFailing, lost
 	case refuses && s.Fill >= full:
 		return HealthFailing, used + ": it refuses what comes"
+	case len(s.Findings) > 0:
+		return HealthStuck, foundWords(s.Findings)
 	case offline > 0:
 		return HealthSlow, lost
 	case refuses && s.Fill > nearlyFull:
@@ -172,6 +175,15 @@ func streamHealth(s Stream, unread error) (Health, string) {
 		return HealthSlow, behind
 	}
 	return HealthGood, ""
+}
+
+// foundWords says what scrubs found, the newest in words.
+func foundWords(found []mesh.ScrubFinding) string {
+	text := found[0].String()
+	if more := len(found) - 1; more > 0 {
+		text += fmt.Sprintf(", and %d more findings", more)
+	}
+	return text + "; genmesh scrub tells what to do"
 }
 
 // sourceHealth says how a source stands and why, by the first rule that holds:

@@ -21,14 +21,18 @@ const (
 	ActionReplayCancel      = "replay-cancel"
 	ActionApply             = "apply"
 	ActionErase             = "erase"
-	ActionLogLevel          = "log-level"
+	ActionScrubAccept       = "scrub-accept"
+	// ActionScrub is what a scrub found; nobody did anything.
+	ActionScrub    = "scrub"
+	ActionLogLevel = "log-level"
 )
 
 // Actions are all of them.
 func Actions() []string {
 	return []string{
 		ActionDeadReplay, ActionDeadDiscard, ActionQuarantineRelease, ActionQuarantineDiscard, ActionPause, ActionResume,
-		ActionReplay, ActionReplayCancel, ActionApply, ActionErase, ActionLogLevel,
+		ActionReplay, ActionReplayCancel, ActionApply, ActionErase, ActionScrubAccept, ActionScrub,
+		ActionLogLevel,
 	}
 }
 

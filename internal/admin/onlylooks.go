@@ -49,6 +49,14 @@ func (onlyLooks) Erase(context.Context, By, EraseAsk, Progress) (ErasureResult, 
 	return ErasureResult{}, errOnlyLooks
 }
 
+func (onlyLooks) RunScrub(context.Context, bool, Progress) (mesh.ScrubReport, error) {
+	return mesh.ScrubReport{}, errOnlyLooks
+}
+
+func (onlyLooks) AcceptScrub(context.Context, By, uint64) (ScrubAccepted, error) {
+	return ScrubAccepted{}, errOnlyLooks
+}
+
 func (onlyLooks) SetLogLevel(context.Context, By, string, string, mesh.Duration) ([]Process, error) {
 	return nil, errOnlyLooks
 }

@@ -51,6 +51,8 @@ type Looker interface {
 	Audit(ctx context.Context, q AuditQuery) (AuditPage, error)
 	// Processes are the genmesh processes that answer.
 	Processes(ctx context.Context) ([]Process, error)
+	// Scrub is what scrubs have found and nobody has accepted, and how far they are.
+	Scrub(ctx context.Context) (mesh.ScrubReport, error)
 	// PlanErasure tells what erasing an interaction would take.
 	PlanErasure(ctx context.Context, interaction, source string) (ErasureResult, error)
 }
@@ -71,6 +73,10 @@ type Changer interface {
 
 	Apply(ctx context.Context, by By, allowDestroy bool) (Applied, error)
 	Erase(ctx context.Context, by By, ask EraseAsk, progress Progress) (ErasureResult, error)
+	// RunScrub looks for what the store has lost or damaged, and with deep reads all that is stored. It changes nothing, and costs much.
+	RunScrub(ctx context.Context, deep bool, progress Progress) (mesh.ScrubReport, error)
+	// AcceptScrub takes a finding off the list.
+	AcceptScrub(ctx context.Context, by By, id uint64) (ScrubAccepted, error)
 	// SetLogLevel changes the level of one process, or of all if process is "". It goes back by itself after a while unless
 	// length is 0.
 	SetLogLevel(ctx context.Context, by By, process, level string, length mesh.Duration) ([]Process, error)

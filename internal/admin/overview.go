@@ -34,7 +34,9 @@ func (d *Direct) Overview(ctx context.Context) (Overview, error) {
 	defer cancel()
 	var asking sync.WaitGroup
 	processes := 0
+	var found []mesh.ScrubFinding
 	asking.Go(func() { processes = d.countProcesses(bounded) })
+	asking.Go(func() { found = d.findings(bounded) })
 	survey, err := t.Survey(bounded, d.o.JetStream)
 	asking.Wait()
 	switch {
@@ -45,17 +47,17 @@ func (d *Direct) Overview(ctx context.Context) (Overview, error) {
 	case err != nil, bounded.Err() != nil: // it knows a part, and not which
 		return d.asKnown(t, away), nil
 	}
-	o := d.overviewOf(t, survey)
+	o := d.overviewOf(t, survey, found)
 	o.Processes = processes
 	d.seen.note(o)
 	return o, nil
 }
 
-func (d *Direct) overviewOf(t *mesh.Topology, survey *mesh.Survey) Overview {
+func (d *Direct) overviewOf(t *mesh.Topology, survey *mesh.Survey, found []mesh.ScrubFinding) Overview {
 	now, flows := time.Now().UTC(), d.flows()
 	o := Overview{
 		At: now, Problem: flows.Problem, Connected: true, DeadLetters: survey.DeadLetters, Quarantined: survey.Quarantined,
-		Refused: d.refused(), Sources: []Source{}, Streams: describeStreams(t, survey.Streams, flows),
+		Refused: d.refused(), Sources: []Source{}, Streams: describeStreams(t, survey.Streams, flows, found),
 		Subscribers: describeSubscribers(t, survey.Subscribers, flows, now),
 	}
 	for i, s := range t.Sources {

@@ -18,10 +18,10 @@ func (d *Direct) Streams(ctx context.Context) ([]Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return describeStreams(t, surveyed, d.flows()), nil
+	return describeStreams(t, surveyed, d.flows(), d.findings(ctx)), nil
 }
 
-func describeStreams(t *mesh.Topology, surveyed []mesh.SurveyedStream, flows live.Snapshot) []Stream {
+func describeStreams(t *mesh.Topology, surveyed []mesh.SurveyedStream, flows live.Snapshot, found []mesh.ScrubFinding) []Stream {
 	streams := []Stream{}
 	for i, s := range t.Streams {
 		stream := plannedStream(s)
@@ -29,7 +29,7 @@ func describeStreams(t *mesh.Topology, surveyed []mesh.SurveyedStream, flows liv
 			stream.read(info)
 			stream.InWindow = surveyed[i].InWindow
 		}
-		stream.Flow = flowOf(flows.Streams, s.Name)
+		stream.Flow, stream.Findings = flowOf(flows.Streams, s.Name), findingsOf(found, s.Name)
 		stream.Health, stream.Why = streamHealth(stream, surveyed[i].Err)
 		streams = append(streams, stream)
 	}

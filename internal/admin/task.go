@@ -17,7 +17,7 @@ type Task struct {
 	Ended   time.Time `json:"ended,omitzero"`
 	Done    int       `json:"done"`
 	Of      int       `json:"of"`
-	// Result is what it came to: an ActResult, Applied or ErasureResult; nil while it runs, and where it failed before anything was done.
+	// Result is what it came to: an ActResult, Applied, ErasureResult or mesh.ScrubReport; nil while it runs, and where it failed before anything was done.
 	Result any `json:"result,omitempty"`
 	// Error is why it failed; "" if it did not. ErrorKind is its KindOf.
 	Error     string `json:"error,omitempty"`

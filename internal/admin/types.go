@@ -93,6 +93,8 @@ type Stream struct {
 	Health    Health           `json:"health"`
 	Why       string           `json:"why,omitempty"`
 	Flow      *live.StreamFlow `json:"flow,omitempty"`
+	// Findings are what scrubs have found in it and nobody has accepted, the newest first.
+	Findings []mesh.ScrubFinding `json:"findings,omitempty"`
 }
 
 // Replica is another node's copy of a stream.

@@ -106,7 +106,7 @@ func (r repeating) QuarantineGroups(context.Context, admin.QuarantineQuery) (adm
 
 // harmless are the methods of Looker whose answers can't repeat a body: they hold no text of an event's content, a target's or a check's.
 func harmless() []string {
-	return []string{"Streams", "Events", "PlanReplay", "Replays", "Configuration", "Audit", "Processes", "PlanErasure"}
+	return []string{"Streams", "Events", "PlanReplay", "Replays", "Configuration", "Audit", "Processes", "Scrub", "PlanErasure"}
 }
 
 func isSensitive(source string) bool { return source == "payments" }

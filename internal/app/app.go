@@ -52,6 +52,7 @@ type app struct {
 	addresses Addresses
 
 	js        jetstream.JetStream
+	storage   *embedded.Server // nil if NATS is elsewhere
 	readiness readiness
 	streams   *streamsFile
 	committer *mesh.Committer
@@ -242,6 +243,7 @@ func (a *app) connect(ctx context.Context) error {
 		}
 		a.onClose(server.Shutdown)
 		a.metrics.MustRegister(telemetry.NewDiskMetrics(a.Embedded.DataDir))
+		a.storage = server
 		url, options = "", []nats.Option{server.InProcess()}
 		if a.Embedded.Listen != "" {
 			a.addresses.NATS = server.ClientURL()
@@ -340,8 +342,8 @@ func (a *app) addIngress(t *mesh.Topology, components []component) ([]component,
 		return nil, err
 	}
 	a.ingress, err = ingress.New(ingress.Options{
-		Addr: a.Ingress.Addr, CertFile: a.Ingress.TLSCert, KeyFile: a.Ingress.TLSKey,
-		Sources: t.Sources, Verifier: a.keyrings.verifier, Observer: a.watchers.observer, Store: a.committer,
+		Addr: a.Ingress.Addr, CertFile: a.Ingress.TLSCert, KeyFile: a.Ingress.TLSKey, MaxConnections: maxConnections(),
+		Sources: t.Sources, Verifier: a.keyrings.verifier, Observer: a.watchers.observer, Store: a.store(),
 		Ready: a.readiness.check, GracePeriod: a.Ingress.Grace, Logger: a.Logger, Registerer: a.metrics,
 		Tracing: a.tracing.Provider(),
 	})

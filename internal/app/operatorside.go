@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -136,9 +137,14 @@ func (a *app) dashboard(o console.Options, components []component) (console.Opti
 	if err := a.metrics.Register(live.NewCollector(watcher)); err != nil {
 		return o, nil, fmt.Errorf("register the metrics of the mesh: %w", err)
 	}
+	scrubber := mesh.NewScrubber(mesh.ScrubOptions{
+		JetStream: a.js, Topology: a.inForce.current, Logger: a.Logger, Metrics: a.metrics,
+		Acknowledged: func(ctx context.Context) map[string]uint64 { return acknowledged(asker.Reports(ctx)) },
+	})
 	tasks := admin.NewTasks(a.Logger)
 	direct := admin.NewDirect(admin.DirectOptions{
 		JetStream: a.js, Topology: a.inForce.current, Logger: a.Logger, Live: watcher.Snapshot, File: a.inForce.configuration, Processes: asker,
+		Scrubbed: scrubber.Report,
 	})
 	viewer := admin.ForViewer(direct, a.isSensitive)
 	o.API = api.New(api.Options{
@@ -148,7 +154,25 @@ func (a *app) dashboard(o console.Options, components []component) (console.Opti
 	o.Pages, err = pages.New(pages.Options{
 		Operator: direct, Viewer: viewer, Tasks: tasks, Live: watcher.Snapshot, Topology: a.inForce.current, Version: a.Version, Logger: a.Logger,
 	})
-	return o, append(components, component{"watcher", watcher.Run}, component{"tasks", tasks.Run}), err
+	return o, append(components, component{"watcher", watcher.Run}, component{"scrub", scrubber.Run}, component{"tasks", tasks.Run}), err
+}
+
+// acknowledged is up to where streams told any of the processes that they have stored. It knows less where not all could be asked.
+func acknowledged(reports []live.Report, _ error) map[string]uint64 {
+	highest := map[string]uint64{}
+	for _, report := range reports {
+		for _, family := range report.Families {
+			if family.GetName() != mesh.AcknowledgedMetric {
+				continue
+			}
+			for _, m := range family.GetMetric() {
+				for _, label := range m.GetLabel() {
+					highest[label.GetValue()] = max(highest[label.GetValue()], uint64(m.GetGauge().GetValue()))
+				}
+			}
+		}
+	}
+	return highest
 }
 
 // isSensitive reports whether the bodies of a source are nothing for viewers. A source that is no more may have been.

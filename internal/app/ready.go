@@ -35,6 +35,9 @@ func (a *app) ready() error {
 	if a.js == nil {
 		return a.bridges.ready() // it does nothing else
 	}
+	if err := a.storing(); err != nil {
+		return err
+	}
 	if !a.js.Conn().IsConnected() {
 		return errors.New("NATS is out of reach")
 	}

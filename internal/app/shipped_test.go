@@ -91,6 +91,7 @@ var notShown = map[string]string{
 	"genmesh_worker_lag_events":                            "genmesh_subscriber_waiting_events tells it of the mesh as a whole",
 	"genmesh_nats_received_bytes_total":                    "the messages are enough",
 	"genmesh_nats_sent_bytes_total":                        "the messages are enough",
+	"genmesh_commit_acknowledged_sequence":                 "scrubs compare it",
 	"genmesh_stream_limit_bytes":                           "the ratio is enough",
 	"genmesh_config_last_reload_success_timestamp_seconds": "whether it succeeded is enough",
 	"genmesh_ingress_key_newest_timestamp_seconds":         "it is for who looks into a rotation",

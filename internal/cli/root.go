@@ -63,7 +63,7 @@ func newRoot(process Process) *cobra.Command {
 		newValidate(p), newPlan(p), newApply(p), newSchema(p),
 		newSend(p), newSimulate(p), newPresets(p), newGenesys(p), newDoctor(p), newVersion(p),
 		newDead(p), newQuarantine(p), newTimeline(p), newErase(p),
-		newSubscriber(p), newReplay(p), newAudit(p), newConsole(p),
+		newSubscriber(p), newReplay(p), newAudit(p), newScrub(p), newConsole(p),
 		newTry(p), newExplain(p), newListen(p),
 	)
 	nameArguments(root)

@@ -1,12 +1,10 @@
 package telemetry
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
 
-// Disk is the space on the disk of a folder, in bytes.
-type Disk struct {
-	Size int64
-	Free int64 // what this user may still fill
-}
+	"github.com/genmesh/genmesh/mesh/embedded/disk"
+)
 
 // diskCollector looks at a disk when it is asked.
 type diskCollector struct {
@@ -30,10 +28,13 @@ func NewDiskMetrics(folder string) prometheus.Collector {
 func (c *diskCollector) Describe(to chan<- *prometheus.Desc) { to <- c.free; to <- c.size }
 
 func (c *diskCollector) Collect(to chan<- prometheus.Metric) {
-	disk, err := ReadDisk(c.folder)
+	space, err := disk.Read(c.folder)
 	if err != nil {
 		return
 	}
-	to <- prometheus.MustNewConstMetric(c.free, prometheus.GaugeValue, float64(disk.Free))
-	to <- prometheus.MustNewConstMetric(c.size, prometheus.GaugeValue, float64(disk.Size))
+	to <- prometheus.MustNewConstMetric(c.free, prometheus.GaugeValue, float64(space.Free))
+	to <- prometheus.MustNewConstMetric(c.size, prometheus.GaugeValue, float64(space.Size))
 }
+
+// ReadDisk looks at the disk of a folder.
+func ReadDisk(folder string) (disk.Space, error) { return disk.Read(folder) }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -27,6 +28,9 @@ type Options struct {
 	// MaxStoreBytes bounds what all streams may reserve together. Default 1 TiB: the streams'
 	// own max_bytes are the limit that counts.
 	MaxStoreBytes int64
+	// Reserve is how many bytes are kept free on the disk of DataDir: below that Storing says that no events shall be taken, so that
+	// what is stored can be delivered and the disk does not run full. Default 64 MiB, or a twentieth of a smaller disk.
+	Reserve int64
 	// Logger gets the server's own log.
 	Logger logrus.FieldLogger
 }
@@ -41,10 +45,20 @@ const (
 // ErrLocked means that another process uses the data folder.
 var ErrLocked = errors.New("another genmesh uses the data folder")
 
-// Server is a nats-server in this process that fsyncs before it acknowledges.
+// Server is a nats-server in this process that fsyncs before it acknowledges. After a write that failed for want of space it starts
+// anew by itself, once there is space again; its clients, in this process and elsewhere, connect again.
 type Server struct {
-	nats *server.Server
-	lock *flock.Flock
+	options Options
+	log     logrus.FieldLogger
+	lock    *flock.Flock
+	url     string
+
+	running atomic.Pointer[server.Server] // nil while it is started anew
+	storing atomic.Pointer[storing]
+	stop    context.CancelFunc
+	watched chan struct{} // closed when nobody looks after the storage any more
+
+	restarts restarts
 }
 
 // Start runs a server and returns once it takes connections. Whoever called it calls Shutdown.
@@ -62,11 +76,28 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	case !locked:
 		return nil, fmt.Errorf("%w %s: stop it, or choose another folder with --data", ErrLocked, o.DataDir)
 	}
-	s, err := start(ctx, o)
+	running, err := start(ctx, o)
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
-	return &Server{nats: s, lock: lock}, nil
+	s := &Server{options: o, log: newLog(o.Logger).log, lock: lock, url: running.ClientURL(), watched: make(chan struct{})}
+	s.options.keepPort(running)
+	s.running.Store(running)
+	s.storing.Store(newStoring())
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.look(ctx)
+	go s.watch(ctx)
+	return s, nil
+}
+
+// keepPort makes a later start listen on the port that was found in the first one.
+func (o *Options) keepPort(running *server.Server) {
+	addr, ok := running.Addr().(*net.TCPAddr)
+	if o.Listen == "" || !ok {
+		return
+	}
+	host, _, _ := net.SplitHostPort(o.Listen) // it was split before
+	o.Listen = net.JoinHostPort(host, strconv.Itoa(addr.Port))
 }
 
 func start(ctx context.Context, o Options) (*server.Server, error) {
@@ -82,8 +113,7 @@ func start(ctx context.Context, o Options) (*server.Server, error) {
 	s.SetLoggerV2(log, false, false, false)
 	s.Start()
 	if err := awaitReady(ctx, s, log.fatal); err != nil {
-		s.Shutdown()
-		s.WaitForShutdown()
+		shutDown(s)
 		return nil, err
 	}
 	return s, nil
@@ -139,19 +169,36 @@ func serverOptions(o Options) (*server.Options, error) {
 	return opts, nil
 }
 
-// InProcess connects a client through memory instead of a socket.
-func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.nats) }
+// InProcess connects a client through memory instead of a socket. It connects again to a server that was started anew, too.
+func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s) }
+
+// InProcessConn is for the NATS client, which calls it for each connection.
+func (s *Server) InProcessConn() (net.Conn, error) {
+	running := s.running.Load()
+	if running == nil {
+		return nil, errRestarting
+	}
+	return running.InProcessConn()
+}
 
 // ClientURL is the URL for other NATS clients; it is meaningless without Options.Listen.
-func (s *Server) ClientURL() string { return s.nats.ClientURL() }
+func (s *Server) ClientURL() string { return s.url }
 
 // Shutdown flushes the streams, stops the server and frees the data folder. Clients should have
 // been closed before.
 func (s *Server) Shutdown() error {
-	s.nats.Shutdown() // not LameDuckShutdown, which does nothing without a listener
-	s.nats.WaitForShutdown()
+	s.stop()
+	<-s.watched
+	if running := s.running.Load(); running != nil {
+		shutDown(running)
+	}
 	if err := s.lock.Unlock(); err != nil {
 		return fmt.Errorf("unlock the data folder: %w", err)
 	}
 	return nil
+}
+
+func shutDown(running *server.Server) {
+	running.Shutdown() // not LameDuckShutdown, which does nothing without a listener
+	running.WaitForShutdown()
 }

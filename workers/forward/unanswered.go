@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/genmesh/genmesh/workers"
 )
@@ -46,6 +47,9 @@ func remedyOf(err error) (string, bool) {
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "; check the certificate of the target, and tls.ca_file and tls.server_name", true
+	}
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return "; raise the limit of open files of this process", true
 	}
 	if refusesOurs(err) {
 		return "; check tls.cert_file and tls.key_file", true

@@ -92,6 +92,7 @@ func documentedTypes() []any {
 		admin.DeadPage{}, admin.DeadGroups{}, admin.QuarantinePage{}, admin.QuarantineGroups{}, replayList{}, admin.ReplayPlan{},
 		admin.Configuration{}, admin.AuditPage{}, processList{}, taskList{}, admin.ActResult{}, admin.Applied{}, admin.ErasureResult{},
 		admin.PauseResult{}, problem{}, pauseAsk{}, reasonAsk{}, eraseAsk{}, deadAct{}, quarantineAct{}, replayAsk{}, applyAsk{}, levelAsk{},
+		mesh.ScrubReport{}, admin.ScrubAccepted{}, scrubAsk{},
 	}
 }
 
@@ -102,7 +103,7 @@ func texts() map[reflect.Type]string {
 		reflect.TypeFor[rate](): "Rate", reflect.TypeFor[moment](): "Moment", reflect.TypeFor[admin.Health](): "Health",
 		reflect.TypeFor[mesh.Order](): "Order", reflect.TypeFor[mesh.DeadReason](): "DeadReason", reflect.TypeFor[mesh.Action](): "StepAction",
 		reflect.TypeFor[mesh.Kind](): "StepKind", reflect.TypeFor[mesh.AuditResult](): "AuditResult",
-		reflect.TypeFor[mesh.DeliveryState](): "DeliveryState",
+		reflect.TypeFor[mesh.DeliveryState](): "DeliveryState", reflect.TypeFor[mesh.ScrubKind](): "ScrubKind",
 	}
 }
 

@@ -26,6 +26,10 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/sources", access.Viewer, s.sources},
 		{http.MethodGet, "/streams", access.Viewer, s.listStreams},
 
+		{http.MethodGet, "/scrub", access.Viewer, s.scrub},
+		{http.MethodPost, "/scrub", access.Operator, s.runScrub},
+		{http.MethodPost, "/scrub/{id}/accept", access.Operator, s.acceptScrub},
+
 		{http.MethodGet, "/subscribers", access.Viewer, s.subscribers},
 		{http.MethodGet, "/subscribers/{name}", access.Viewer, s.subscriber},
 		{http.MethodPost, "/subscribers/{name}/pause", access.Operator, s.pause},

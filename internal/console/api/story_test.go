@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/genmesh/genmesh/internal/admin"
 	"github.com/genmesh/genmesh/mesh"
 )
@@ -26,6 +28,18 @@ func (s *station) furnish() {
 	s.quarantine("call-3", interactionBody("call-3", "connected"))
 	s.quarantine("call-4", "{\"no\": \"json\"")
 	s.quarantine("call-5", interactionBody("call-5", "connected"))
+	s.lose()
+}
+
+// lose has a scrub's finding noted: to lose something takes a while.
+func (s *station) lose() {
+	s.t.Helper()
+	bucket, err := s.js.KeyValue(s.t.Context(), mesh.StateBucket)
+	require.NoError(s.t, err)
+	_, err = bucket.PutString(s.t.Context(), "scrub.findings", `{"next": 1, "findings": [{"id": 1, "kind": "missing", "stream": "INTERACTIONS",
+		"first": 7, "last": 9, "count": 3, "found": "2026-11-30T01:02:03Z", "since": "2026-11-30T01:01:53Z", "from": "2026-11-29T11:02:03Z",
+		"to": "2026-11-29T11:02:09Z", "missed": ["crm"], "causes": "a damaged disk", "do": "Look at the disk."}]}`)
+	require.NoError(s.t, err)
 }
 
 // step is one thing that an operator does. Its name says what.
@@ -126,6 +140,7 @@ func looks() []step {
 		{"the configuration", func(c ctx, o op) (any, error) { return o.Configuration(c) }},
 		{"the audit", func(c ctx, o op) (any, error) { return o.Audit(c, admin.AuditQuery{}) }},
 		{"processes", func(c ctx, o op) (any, error) { return o.Processes(c) }},
+		{"what scrubs have found", func(c ctx, o op) (any, error) { return o.Scrub(c) }},
 		{"the plan of an erasure", func(c ctx, o op) (any, error) { return o.PlanErasure(c, "call-1", "") }},
 		{"the plan of an erasure of nothing", func(c ctx, o op) (any, error) {
 			_, err := o.PlanErasure(c, "", "")
@@ -205,6 +220,19 @@ func changes() []step {
 		{"erase of no source", func(c ctx, o op) (any, error) {
 			return o.Erase(c, by("asked to"), admin.EraseAsk{Interaction: odd, Source: "nobody"}, nil)
 		}},
+
+		{"scrub", func(c ctx, o op) (any, error) {
+			report, err := o.RunScrub(c, false, nil)
+			return report.Findings, err
+		}},
+		{"scrub deeply", func(c ctx, o op) (any, error) {
+			told := []int{0, 0}
+			report, err := o.RunScrub(c, true, func(done, of int) { told = []int{done, of} })
+			return []any{report.Findings, told[0] == told[1] && told[0] > 0}, err
+		}},
+		{"accept without a reason", func(c ctx, o op) (any, error) { return o.AcceptScrub(c, by(""), 1) }},
+		{"accept", func(c ctx, o op) (any, error) { return o.AcceptScrub(c, by("restored from the backup"), 1) }},
+		{"accept what was not found", func(c ctx, o op) (any, error) { return o.AcceptScrub(c, by("old"), 99) }},
 
 		{"all log levels", func(c ctx, o op) (any, error) {
 			return o.SetLogLevel(c, by("to see"), "", "debug", mesh.Duration(time.Minute))

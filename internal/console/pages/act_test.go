@@ -215,6 +215,22 @@ func TestALogLevelIsChangedForAWhile(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, d.post(manager, "/processes/level", "level", "trace", "reason", "x").Code)
 }
 
+func TestWhatAScrubFoundIsShownAndAccepted(t *testing.T) {
+	s := newScene()
+	d := open(t, s)
+	shown := d.get(viewer, "/streams")
+	assertSays(t, shown, "74 messages (75 to 148) of INTERACTIONS are missing", "May have been missed by crm, analytics.", "Look at the disk.")
+	assert.NotContains(t, shown.Body.String(), "/scrub/3/accept", "who only looks accepts nothing")
+	assert.Contains(t, d.get(operator, "/streams").Body.String(), "/scrub/3/accept")
+
+	next := d.follow(t, d.post(operator, "/scrub/3/accept", "reason", "restored"))
+	assertSays(t, next, "Accepted: 74 messages of INTERACTIONS are missing. It is in the audit.")
+	assert.Equal(t, http.StatusBadRequest, d.post(operator, "/scrub/3/accept").Code, "a reason is needed")
+	d.follow(t, d.post(operator, "/scrub", "deep", "on"))
+	assert.Equal(t, []string{"accept 3", "scrub, deep true"}, s.told)
+	assert.Equal(t, http.StatusNotFound, d.post(operator, "/scrub/x/accept", "reason", "x").Code)
+}
+
 func TestAFormThatIsNotOursIsRefused(t *testing.T) {
 	s := newScene()
 	d := open(t, s)

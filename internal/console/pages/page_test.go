@@ -123,6 +123,8 @@ func TestAFormOfSomebodyWhoMayNotIsRefused(t *testing.T) {
 		{"/interactions/erase", access.Admin, []string{"id", "x", "typed", "x", "reason", "x"}},
 		{"/configuration/apply", access.Admin, []string{"seen", planName(s.plan), "reason", "x"}},
 		{"/processes/level", access.Admin, []string{"level", "debug", "reason", "x"}},
+		{"/scrub", access.Operator, []string{"deep", "on"}},
+		{"/scrub/3/accept", access.Operator, []string{"reason", "x"}},
 	} {
 		for _, who := range []access.Identity{{}, viewer, operator, manager} {
 			s.told = nil

@@ -120,6 +120,8 @@ func (s *site) routes() {
 	s.act("POST /quarantine/act", access.Operator, s.actOnQuarantined)
 
 	s.look("GET /streams", access.Viewer, s.streams)
+	s.act("POST /scrub", access.Operator, s.runScrub)
+	s.act("POST /scrub/{id}/accept", access.Operator, s.acceptScrub)
 	s.look("GET /configuration", access.Viewer, s.configuration)
 	s.look("GET /configuration/apply", access.Admin, s.confirmApply)
 	s.act("POST /configuration/apply", access.Admin, s.apply)

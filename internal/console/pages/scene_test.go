@@ -342,6 +342,26 @@ func (s *scene) SetLogLevel(_ context.Context, by admin.By, process, level strin
 	return make([]admin.Process, 2), s.fails()
 }
 
+func (s *scene) Scrub(context.Context) (mesh.ScrubReport, error) {
+	return mesh.ScrubReport{Findings: []mesh.ScrubFinding{{
+		ID: 3, Kind: mesh.ScrubMissing, Stream: "INTERACTIONS", First: 75, Last: 148, Count: 74, Found: today, Since: today.Add(-10 * time.Second),
+		From: today.Add(-3 * time.Hour), To: today.Add(-2 * time.Hour), Missed: []string{"crm", "analytics"}, Causes: "a damaged disk", Do: "Look at the disk.",
+	}}}, s.fails()
+}
+
+func (s *scene) RunScrub(_ context.Context, deep bool, progress admin.Progress) (mesh.ScrubReport, error) {
+	s.tell(admin.By{}, "scrub, deep %v", deep)
+	progress(7, 7)
+	return s.Scrub(context.Background())
+}
+
+func (s *scene) AcceptScrub(_ context.Context, by admin.By, id uint64) (admin.ScrubAccepted, error) {
+	s.tell(by, "accept %d", id)
+	return admin.ScrubAccepted{
+		Finding: mesh.ScrubFinding{ID: id, Kind: mesh.ScrubMissing, Stream: "INTERACTIONS", Count: 74}, Trail: admin.Trail{Audited: true},
+	}, s.fails()
+}
+
 func inJSON(v any) string {
 	data, _ := json.Marshal(v)
 	return string(data)

@@ -8,7 +8,10 @@ import (
 )
 
 // streamsView is the streams of streams.json, as the server has them.
-type streamsView struct{ Streams []streamView }
+type streamsView struct {
+	Streams []streamView
+	Scrub   scrubView
+}
 
 type streamView struct {
 	admin.Stream
@@ -37,12 +40,12 @@ func (s *site) streams(v *visit) (*page, error) {
 		return nil, err
 	}
 	g := v.glances.look(v.Context())
-	var view streamsView
+	view := streamsView{Scrub: s.scrubOf(v)}
 	for _, stream := range g.Streams {
 		view.Streams = append(view.Streams, s.streamView(v, g, stream))
 	}
 	return &page{
-		Title: "Streams", Section: "/streams", template: "streams", View: view, every: 2 * time.Second, regions: []string{"streams-list"},
+		Title: "Streams", Section: "/streams", template: "streams", View: view, every: 2 * time.Second, regions: []string{"streams-scrub", "streams-list"},
 	}, nil
 }
 
