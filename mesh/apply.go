@@ -41,7 +41,7 @@ const applyTries = 5
 func (t *Topology) Apply(ctx context.Context, js jetstream.JetStream, allowDestroy bool, draining Draining) (Plan, error) {
 	var before []Step
 	for tries := 1; ; tries++ {
-		plan, err := t.Plan(ctx, js)
+		plan, err := t.planPatiently(ctx, js)
 		if err != nil {
 			return Plan{Steps: before}, err
 		}
@@ -57,6 +57,19 @@ func (t *Topology) Apply(ctx context.Context, js jetstream.JetStream, allowDestr
 		}
 		before = plan.Steps
 	}
+}
+
+// planPatiently plans as soon as the cluster answers: until it has a leader it answers no question.
+func (t *Topology) planPatiently(ctx context.Context, js jetstream.JetStream) (plan Plan, err error) {
+	replicas := 1
+	for _, s := range t.Streams {
+		replicas = max(replicas, s.Replicas)
+	}
+	err = patiently(ctx, replicas, func() error {
+		plan, err = t.Plan(ctx, js)
+		return err
+	})
+	return plan, err
 }
 
 // Apply makes the steps of the plan. Without allowDestroy it makes the harmless ones and
@@ -272,13 +285,17 @@ func (a *applier) deleteStream(ctx context.Context, s Step) (*jetstream.StreamCo
 }
 
 const (
-	patience = 10 * time.Second
+	// patience is longer than a cluster takes to choose a leader once a majority of its nodes runs.
+	patience = 20 * time.Second
 	interval = 250 * time.Millisecond
 )
 
+// errCodeNoPeers is the server's "no suitable peers for placement", which nats.go does not name.
+const errCodeNoPeers jetstream.ErrorCode = 10005
+
 // patiently repeats what a cluster refuses while its members still find each other.
 func patiently(ctx context.Context, replicas int, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		err := try()
@@ -286,19 +303,35 @@ func patiently(ctx context.Context, replicas int, try func() error) error {
 			return err
 		}
 		select {
-		case <-ctx.Done():
-			return err
+		case <-waiting.Done():
+			if ctx.Err() != nil {
+				return err
+			}
+			return fmt.Errorf("%w; it did not pass in %s: %s", err, patience, whatIsMissing(err, replicas))
 		case <-time.After(interval):
 		}
 	}
 }
 
-// passing reports whether an error is that of a cluster that is not ready yet.
+// passing reports whether an error is that of a cluster that is not ready yet. A server of its own refuses replicas for good (10074), and
+// so does a cluster whose disks are full or whose nodes lack a tag. "Insufficient resources" (10023, with 503) may pass: it is also
+// what a consumer gets while most nodes of its stream are away.
 func passing(err error) bool {
 	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		return api.Code == 503
+	if !errors.As(err, &api) {
+		return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded)
 	}
-	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) ||
-		errors.Is(err, context.DeadlineExceeded)
+	if api.ErrorCode == errCodeNoPeers {
+		return !strings.Contains(api.Description, "insufficient storage") && !strings.Contains(api.Description, "tag")
+	}
+	return api.Code == 503
+}
+
+// whatIsMissing says what to look at when a cluster does not become ready.
+func whatIsMissing(err error, replicas int) string {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == errCodeNoPeers {
+		return fmt.Sprintf("see that at least %d nodes with JetStream run and have found each other (num_replicas is %d)", replicas, replicas)
+	}
+	return "see that most nodes of the cluster run and have found each other"
 }

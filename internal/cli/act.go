@@ -31,9 +31,12 @@ func becauseFlag(flags *pflag.FlagSet, because *string) {
 	flags.StringVar(because, "because", "", "why, as a `TEXT` for the audit, without personal data")
 }
 
-func (c *consent) check() error {
-	if len(c.because) > mesh.MaxReasonBytes {
-		return fmt.Errorf("--because has %d bytes; at most %d are kept", len(c.because), mesh.MaxReasonBytes)
+func (c *consent) check() error { return checkBecause(c.because) }
+
+// checkBecause bounds a reason, as what is stored of it is bounded.
+func checkBecause(because string) error {
+	if len(because) > mesh.MaxReasonBytes {
+		return fmt.Errorf("--because has %d bytes; at most %d are kept", len(because), mesh.MaxReasonBytes)
 	}
 	return nil
 }

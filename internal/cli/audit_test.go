@@ -14,9 +14,9 @@ import (
 func TestAuditTellsWhoDidWhatAndWhy(t *testing.T) {
 	a := newArchive(t, editedStreams(t))
 	a.life("call-42")
-	require.Equal(t, exitOK, a.on("subscriber", "pause", "crm", "--for", "15m", "--reason", "release \x1b[2J4.2").code)
+	require.Equal(t, exitOK, a.on("subscriber", "pause", "crm", "--for", "15m", "--because", "release \x1b[2J4.2").code)
 	require.Equal(t, exitOK, a.on("dead", "replay", "1", "--yes", "--because", "the contact is there now").code)
-	require.Equal(t, exitOK, a.run("erase", "call-42", "--reason", "ticket 7", "--yes").code)
+	require.Equal(t, exitOK, a.run("erase", "call-42", "--because", "ticket 7", "--yes").code)
 
 	o := a.on("audit")
 	require.Equal(t, exitOK, o.code, o.err)

@@ -15,7 +15,15 @@ import (
 const doctorHelp = `Check streams.json, secrets, subscriptions, NATS, consumers, targets, certificates, clock and disk.
 
 Nothing is changed. Each line says ok, warn or fail, and what to do about it. The exit code is 1 if
-something fails.`
+something fails.
+
+With --production it is the check before a mesh goes live, and after each change of NATS: traps that
+lose events, or open the mesh to others, fail. Without, they are warnings; the mesh of genmesh dev is
+not asked for them.
+
+Some of them only the nodes of NATS can tell, as whether they fsync before they acknowledge. Give
+--system-context, a context of the nats command line with a user of the system account, who may ask
+all nodes at once; or --monitor for each node, where its monitoring port can be reached.`
 
 // probeTimeout bounds one probe; they run at the same time, so it bounds the whole command too.
 const probeTimeout = 10 * time.Second
@@ -27,6 +35,8 @@ const (
 	healthOK   health = "ok"
 	healthWarn health = "warn"
 	healthFail health = "fail"
+	// healthTrap is a fail in production and a warn elsewhere. It is gone once examine returns.
+	healthTrap health = "trap"
 )
 
 // finding is one line of genmesh doctor.
@@ -46,6 +56,11 @@ func doubtful(check, detail, remedy string) finding {
 	return finding{Check: check, Status: healthWarn, Detail: detail, Remedy: remedy}
 }
 
+// trapped is what loses events, or opens the mesh to others, in production.
+func trapped(check, detail, remedy string) finding {
+	return finding{Check: check, Status: healthTrap, Detail: detail, Remedy: remedy}
+}
+
 func broken(check string, err error, remedy string) finding {
 	return finding{Check: check, Status: healthFail, Detail: plainly(err), Remedy: remedy}
 }
@@ -57,6 +72,9 @@ type doctorFlags struct {
 	cluster clusterFlags
 	tlsCert string
 	data    string
+	// production makes traps failures.
+	production bool
+	nodes      nodeFlags
 }
 
 func newDoctor(p *program) *cobra.Command {
@@ -67,13 +85,15 @@ func newDoctor(p *program) *cobra.Command {
 		Long:  doctorHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings := examine(cmd.Context(), p.probes(cmd, f))
+			findings := examine(cmd.Context(), p.probes(cmd, f), f.production)
 			return p.writeFindings(cmd.OutOrStdout(), findings)
 		},
 	}
 	f.cluster.add(cmd.Flags())
 	cmd.Flags().StringVar(&f.tlsCert, "tls-cert", "", "also check the webhook server's certificate, a PEM `FILE`")
-	cmd.Flags().StringVar(&f.data, "data", "", "also check the free space for the data `FOLDER` of genmesh dev")
+	cmd.Flags().StringVar(&f.data, "data", "", "also check the free space for the data `FOLDER` of genmesh dev, or for a node's store_dir on its machine")
+	cmd.Flags().BoolVar(&f.production, "production", false, "fail for what is a trap in production")
+	f.nodes.add(cmd.Flags())
 	p.outputFlag(cmd)
 	return cmd
 }
@@ -100,15 +120,19 @@ func (p *program) probes(cmd *cobra.Command, f *doctorFlags) []probe {
 	for _, s := range t.Subscribers {
 		probes = append(probes, p.credentialsProbe(t, s), targetProbe(s))
 	}
-	return append(probes, certificateProbe(f.tlsCert), diskProbe(f.data, t))
+	probes = append(probes, certificateProbe(f.tlsCert), diskProbe(f.data, t))
+	if !f.production && p.isMeshOfDev(&f.cluster) {
+		return probes
+	}
+	return append(probes, p.productionProbes(cmd, f, t)...)
 }
 
 func found(findings ...finding) probe {
 	return func(context.Context) []finding { return findings }
 }
 
-// examine runs all probes at once and gives their findings in the probes' order.
-func examine(ctx context.Context, probes []probe) []finding {
+// examine runs all probes at once and gives their findings in the probes' order. In production traps fail.
+func examine(ctx context.Context, probes []probe, production bool) []finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	results := make([][]finding, len(probes))
@@ -117,7 +141,15 @@ func examine(ctx context.Context, probes []probe) []finding {
 		running.Go(func() { results[i] = look(ctx) })
 	}
 	running.Wait()
-	return slices.Concat(results...)
+	findings := slices.Concat(results...)
+	for i := range findings {
+		if findings[i].Status == healthTrap && production {
+			findings[i].Status = healthFail
+		} else if findings[i].Status == healthTrap {
+			findings[i].Status = healthWarn
+		}
+	}
+	return findings
 }
 
 func (p *program) writeFindings(w io.Writer, findings []finding) error {

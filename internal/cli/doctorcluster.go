@@ -69,7 +69,7 @@ func version(text string) finding {
 	case number < oldestServer:
 		return broken("nats-server", fmt.Errorf("%s knows no atomic batches", text), upgradeServer)
 	case number < soundServer:
-		return doubtful("nats-server", text+" lacks fixes against the loss of acknowledged messages", upgradeServer)
+		return trapped("nats-server", text+" lacks fixes against the loss of acknowledged messages", upgradeServer)
 	}
 	return good("nats-server", "%s", text)
 }

@@ -12,7 +12,7 @@ func boundFindings(t *mesh.Topology) []finding {
 	var findings []finding
 	for _, s := range t.Streams {
 		if s.MaxBytes <= 0 && s.Storage == jetstream.FileStorage {
-			findings = append(findings, doubtful("stream "+s.Name, "has no max_bytes, so it can fill the disk",
+			findings = append(findings, trapped("stream "+s.Name, "has no max_bytes, so it can fill the disk",
 				"set max_bytes below the free space"))
 		}
 	}

@@ -82,12 +82,15 @@ func secretFinding(s mesh.Source, lookup func(string) (string, bool)) finding {
 	}
 	weak := 0
 	for _, secret := range secrets {
+		if secret == devSecret {
+			return trapped(check, "it is the secret of genmesh dev, which everybody knows", "use another one, such as from openssl rand -hex 32")
+		}
 		if len(secret) < minSecretBytes {
 			weak++
 		}
 	}
 	if weak > 0 {
-		return doubtful(check, fmt.Sprintf("%d of %s is shorter than %d bytes", weak, plural(len(secrets), "secret"), minSecretBytes),
+		return trapped(check, fmt.Sprintf("%d of %s is shorter than %d bytes", weak, plural(len(secrets), "secret"), minSecretBytes),
 			"use a longer one, such as from openssl rand -hex 32")
 	}
 	return good(check, "%s set%s", plural(len(secrets), "secret"), secretsAge(s))

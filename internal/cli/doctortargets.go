@@ -92,8 +92,8 @@ func httpTarget(ctx context.Context, check string, t mesh.Target, u *url.URL) []
 	}
 	for _, address := range addresses {
 		if err := forward.Allowed(t, address); err != nil {
-			return []finding{doubtful(check, fmt.Sprintf("it takes connections, but genmesh serve would refuse it: %v", err),
-				"nothing to do for genmesh dev, which goes there")}
+			return []finding{trapped(check, fmt.Sprintf("it takes connections, but genmesh serve would refuse it: %v", err),
+				"nothing to do for genmesh dev, which goes there; for genmesh serve name its network in allow_networks")}
 		}
 	}
 	return []finding{found}

@@ -40,7 +40,7 @@ What it can't do:
 type eraseFlags struct {
 	mesh        operatorFlags
 	source      string
-	reason      string
+	because     string
 	dryRun      bool
 	yes         bool
 	notifyAgain bool
@@ -65,7 +65,7 @@ func newErase(p *program) *cobra.Command {
 	flags := cmd.Flags()
 	f.mesh.add(flags)
 	flags.StringVar(&f.source, "source", "", "only what came through the source `NAME`")
-	flags.StringVar(&f.reason, "reason", "", "why, as a `TEXT` for the audit and for subscribers, without personal data")
+	flags.StringVar(&f.because, "because", "", "why, as a `TEXT` for the audit and for subscribers, without personal data")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only tell how much there is")
 	flags.BoolVarP(&f.yes, "yes", "y", false, "don't ask")
 	flags.BoolVar(&f.notifyAgain, "notify-again", false, "tell subscribers even if nothing is stored any more")
@@ -74,10 +74,10 @@ func newErase(p *program) *cobra.Command {
 }
 
 func (f *eraseFlags) check() error {
-	if f.reason == "" && !f.dryRun {
-		return errors.New("--reason is missing: say why, for the audit and for subscribers")
+	if f.because == "" && !f.dryRun {
+		return errors.New("--because is missing: say why, for the audit and for subscribers")
 	}
-	return checkReason(f.reason)
+	return checkBecause(f.because)
 }
 
 func (p *program) erase(ctx context.Context, cmd *cobra.Command, f *eraseFlags, op operating, interaction string) error {
@@ -95,7 +95,7 @@ func (p *program) erase(ctx context.Context, cmd *cobra.Command, f *eraseFlags, 
 		}
 	}
 	progress, end := p.showProgress("erase")
-	result, err := op.Erase(ctx, op.by(f.reason), admin.EraseAsk{Interaction: interaction, Source: f.source, NotifyAgain: f.notifyAgain}, progress)
+	result, err := op.Erase(ctx, op.by(f.because), admin.EraseAsk{Interaction: interaction, Source: f.source, NotifyAgain: f.notifyAgain}, progress)
 	end()
 	if result.Erasure == nil {
 		return err // nothing was done, or a console does not say how far it came

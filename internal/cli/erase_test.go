@@ -109,16 +109,16 @@ func TestEraseShowsAsksErasesTellsAndRecords(t *testing.T) {
 	a.life("call-42")
 	a.life("call-4")
 
-	assert.Contains(t, a.run("erase", "call-42").err, "--reason is missing")
+	assert.Contains(t, a.run("erase", "call-42").err, "--because is missing")
 	o := a.run("erase", "call-42", "--dry-run")
 	assert.Equal(t, exitOK, o.code, o.err)
 	assert.Contains(t, o.out, "nothing was erased")
-	o = a.run("erase", "call-42", "--reason", "ticket 7")
+	o = a.run("erase", "call-42", "--because", "ticket 7")
 	assert.Equal(t, exitError, o.code)
 	assert.Contains(t, o.err, `erase 4 messages of interaction "call-42" from 3 streams for good? Confirm with --yes`)
 	assert.Empty(t, a.audits(), "nothing was done so far")
 
-	o = a.run("erase", "call-42", "--reason", "ticket 7", "--yes")
+	o = a.run("erase", "call-42", "--because", "ticket 7", "--yes")
 	require.Equal(t, exitOK, o.code, o.err)
 	lines := strings.Split(o.out, "\n")
 	assert.Equal(t, "STREAM FOUND ERASED LEFT PROBLEM", strings.Join(strings.Fields(lines[0]), " "))
@@ -139,7 +139,7 @@ func TestEraseShowsAsksErasesTellsAndRecords(t *testing.T) {
 	assert.NotEmpty(t, records[1].Who.OSUser)
 	assert.Equal(t, "ticket 7", records[1].Reason)
 
-	o = a.run("erase", "call-42", "--reason", "ticket 7", "--yes")
+	o = a.run("erase", "call-42", "--because", "ticket 7", "--yes")
 	assert.Equal(t, exitOK, o.code)
 	assert.Contains(t, o.out, `nothing of interaction "call-42" is stored`)
 	assert.Contains(t, o.out, "--notify-again")
@@ -149,22 +149,22 @@ func TestEraseShowsAsksErasesTellsAndRecords(t *testing.T) {
 
 func TestEraseTellsAgainOnlyWhenAsked(t *testing.T) {
 	a := newArchive(t, editedStreams(t))
-	o := a.run("erase", "call-42", "--reason", "ticket 7", "--yes", "--notify-again")
+	o := a.run("erase", "call-42", "--because", "ticket 7", "--yes", "--notify-again")
 	assert.Equal(t, exitError, o.code)
 	assert.Contains(t, o.err, "name the source")
-	o = a.run("erase", "call-42", "--reason", "ticket 7", "--yes", "--notify-again", "--source", "genesys", "-o", "json")
+	o = a.run("erase", "call-42", "--because", "ticket 7", "--yes", "--notify-again", "--source", "genesys", "-o", "json")
 	require.Equal(t, exitOK, o.code, o.err)
 	result := parsed[admin.ErasureResult](t, o)
 	assert.Equal(t, []mesh.ErasureNotice{{Source: "genesys", Stream: "INTERACTIONS", Sequence: 1}}, result.Notices)
 	assert.True(t, result.Audited)
-	o = a.run("erase", "call-42", "--reason", "ticket 7", "--yes", "--notify-again")
+	o = a.run("erase", "call-42", "--because", "ticket 7", "--yes", "--notify-again")
 	assert.Equal(t, exitOK, o.code, "the earlier erasure event says which source: %s", o.err)
 }
 
 func TestEraseReportsWhatAStreamRefuses(t *testing.T) {
 	a := newArchive(t, editedStreams(t, `"subjects": ["quarantine.>"],`, `"subjects": ["quarantine.>"], "deny_delete": true,`))
 	a.life("call-42")
-	o := a.run("erase", "call-42", "--reason", "ticket 7", "--yes", "-o", "json")
+	o := a.run("erase", "call-42", "--because", "ticket 7", "--yes", "-o", "json")
 	assert.Equal(t, exitError, o.code)
 	assert.Contains(t, o.err, "not everything was erased")
 	assert.Equal(t, []mesh.StreamErasure{
@@ -177,7 +177,7 @@ func TestEraseReportsWhatAStreamRefuses(t *testing.T) {
 func TestEraseWarnsWhereNothingIsAudited(t *testing.T) {
 	a := newArchive(t, strings.Replace(editedStreams(t), `"audit.>"`, `"elsewhere.>"`, 1))
 	a.life("call-42")
-	o := a.run("erase", "call-42", "--reason", "ticket 7", "--yes")
+	o := a.run("erase", "call-42", "--because", "ticket 7", "--yes")
 	assert.Equal(t, exitOK, o.code)
 	assert.Contains(t, o.err, "warning: this is not audited")
 }
@@ -186,7 +186,7 @@ func TestEraseDoesNothingThatItCannotRecord(t *testing.T) {
 	a := newArchive(t, editedStreams(t))
 	a.life("call-42")
 	require.NoError(t, a.js.DeleteStream(t.Context(), "AUDIT"))
-	o := a.run("erase", "call-42", "--reason", "ticket 7", "--yes")
+	o := a.run("erase", "call-42", "--because", "ticket 7", "--yes")
 	assert.Equal(t, exitError, o.code)
 	assert.Contains(t, o.err, "nothing was erased")
 	assert.Contains(t, a.run("erase", "call-42", "--dry-run").out, "INTERACTIONS  2")

@@ -28,7 +28,7 @@ events that are at most: where the subscriber has a "when" it gets fewer.
 Where a subscriber is called as one of the commands below, write: genmesh replay [flags] -- NAME`
 
 const historyExample = `  genmesh replay crm --since 2h --dry-run
-  genmesh replay crm --since 2026-11-20T08:00:00Z --until 2026-11-20T09:00:00Z --reason "CRM lost an hour"
+  genmesh replay crm --since 2026-11-20T08:00:00Z --until 2026-11-20T09:00:00Z --because "CRM lost an hour"
   genmesh replay billing --interaction 987654321
   genmesh replay warehouse --all --rate 500/s --yes --detach`
 
@@ -40,7 +40,7 @@ type replayFlags struct {
 	eventType   string
 	all         bool
 	rate        string
-	reason      string
+	because     string
 	dryRun      bool
 	yes         bool
 	detach      bool
@@ -72,7 +72,7 @@ func newReplay(p *program) *cobra.Command {
 	flags.StringVar(&f.eventType, "type", "", "only events of exactly this `TYPE`")
 	flags.BoolVar(&f.all, "all", false, "everything that the stream holds")
 	flags.StringVar(&f.rate, "rate", "50/s", "at most so many calls per time: `RATE` such as 50/s, 30/m or 1000/h")
-	flags.StringVar(&f.reason, "reason", "", "why, as a `TEXT` for those who see it")
+	flags.StringVar(&f.because, "because", "", "why, as a `TEXT` for those who see it")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only tell what it would come to")
 	flags.BoolVarP(&f.yes, "yes", "y", false, "don't ask")
 	flags.BoolVar(&f.detach, "detach", false, "don't wait for its end")
@@ -97,7 +97,7 @@ func (f *replayFlags) parse(now time.Time) (admin.ReplayAsk, error) {
 	if ask.Rate, err = parseRate(f.rate); err != nil {
 		return ask, fmt.Errorf("--rate: %w", err)
 	}
-	return ask, checkReason(f.reason)
+	return ask, checkBecause(f.because)
 }
 
 // parseRate reads a rate as streams.json has it.
@@ -144,7 +144,7 @@ func (p *program) replay(ctx context.Context, cmd *cobra.Command, f *replayFlags
 			ask.Until = plan.Estimate.Last.Add(1) // what is asked about is what is replayed, whatever is stored meanwhile
 		}
 	}
-	plan, err := op.StartReplay(ctx, op.by(f.reason), ask)
+	plan, err := op.StartReplay(ctx, op.by(f.because), ask)
 	if err != nil {
 		return err
 	}

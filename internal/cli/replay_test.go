@@ -68,7 +68,7 @@ func TestReplayIsListedAndCanceled(t *testing.T) {
 	for i := range 20 {
 		a.put(fmt.Sprint("call-", i), "connected")
 	}
-	o := a.on("replay", "crm", "--type", "interaction", "--reason", "the CRM lost an hour", "--yes", "--detach")
+	o := a.on("replay", "crm", "--type", "interaction", "--because", "the CRM lost an hour", "--yes", "--detach")
 	require.Equal(t, exitOK, o.code, o.err)
 	assert.Regexp(t, `^replay [0-9a-f]{8} to crm has begun: 20 events, at most 50/s\n`, o.out)
 	begun := parsed[replayPlan](t, a.on("replay", "analytics", "--interaction", "call-7", "--yes", "--detach", "-o", "json"))
@@ -112,7 +112,7 @@ func TestInterruptedReplayGoesOn(t *testing.T) {
 func TestReplayToWhoIsPausedSaysThatItWaits(t *testing.T) {
 	a := newArchive(t, editedStreams(t))
 	a.put("call-1", "connected")
-	require.Equal(t, exitOK, a.on("subscriber", "pause", "crm", "--reason", "release").code)
+	require.Equal(t, exitOK, a.on("subscriber", "pause", "crm", "--because", "release").code)
 	replay := serve(t, nil, "replay", "crm", "--all", "--yes", "--server", a.url, "--streams", a.file)
 	replay.await(replay.err, `(crm is paused .*: release: the replay waits)`)
 	replay.end()
@@ -150,7 +150,7 @@ func TestReplayRefusesWhatCannotBe(t *testing.T) {
 		{[]string{"crm", "--since", "yesterday"}, `--since "yesterday"`},
 		{[]string{"crm", "--all", "--rate", "fast"}, `--rate: "fast" is not a rate`},
 		{[]string{"crm", "--all", "--rate", ""}, "--rate: write a rate such as 50/s"},
-		{[]string{"crm", "--all", "--reason", strings.Repeat("x", 2000)}, "--reason has 2000 bytes"},
+		{[]string{"crm", "--all", "--because", strings.Repeat("x", 2000)}, "--because has 2000 bytes"},
 		{[]string{"crn", "--all"}, `there is no subscriber "crn"`},
 		{[]string{"crm", "--all", "--yes"}, "the stream holds no such event"},
 		{[]string{"--all"}, "SUBSCRIBER is missing"},
@@ -284,7 +284,7 @@ func TestPausedSubscriberGetsItAllLater(t *testing.T) {
 	h.send("call-1")
 	h.send("call-1")
 	h.eventually("crm has two in hand", func() bool { return h.crmState().InHand == 2 })
-	h.run("subscriber", "pause", "crm", "--reason", "release")
+	h.run("subscriber", "pause", "crm", "--because", "release")
 	h.crm.fails.Store(false)
 	for range 4 {
 		h.send("call-1")
@@ -321,7 +321,7 @@ func TestPauseEndsByItself(t *testing.T) {
 	h.send("call-1")
 	h.eventually("crm is served", func() bool { return len(h.crm.all()) == 1 })
 	began := time.Now()
-	h.run("subscriber", "pause", "crm", "--for", "2s", "--reason", "a short release")
+	h.run("subscriber", "pause", "crm", "--for", "2s", "--because", "a short release")
 	h.send("call-1")
 	h.eventually("it comes by itself", func() bool { return len(h.crm.all()) == 2 })
 	assert.GreaterOrEqual(t, time.Since(began), 2*time.Second)

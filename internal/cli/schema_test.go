@@ -65,7 +65,7 @@ func TestDriftTellsWhenEventsBeganToLookDifferent(t *testing.T) {
 func TestAnErasureIsNoDrift(t *testing.T) {
 	h := newHospital(t)
 	h.store(t, calls(0, 250, "")...)
-	require.Equal(t, exitOK, run(t, "erase", "7", "--reason", "request 4711", "--yes", "--server", h.url).code)
+	require.Equal(t, exitOK, run(t, "erase", "7", "--because", "request 4711", "--yes", "--server", h.url).code)
 	o := run(t, "schema", "drift", "genesys", "--server", h.url)
 	assert.Equal(t, exitOK, o.code, o.err)
 	assert.Regexp(t, `^no change in 249 events\n$`, o.out)

@@ -23,13 +23,6 @@ func newSubscriber(p *program) *cobra.Command {
 	return cmd
 }
 
-func checkReason(reason string) error {
-	if len(reason) > mesh.MaxReasonBytes {
-		return fmt.Errorf("--reason has %d bytes; at most %d are kept", len(reason), mesh.MaxReasonBytes)
-	}
-	return nil
-}
-
 // roughly is a duration as people say it.
 func roughly(d time.Duration) string {
 	switch {

@@ -55,7 +55,7 @@ func TestSubscriberListShowsWhoGetsNothing(t *testing.T) {
 	require.NoError(t, state.SetWait(t.Context(), "compliance", mesh.Wait{
 		Since: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Minute), Reason: "crm answered 401 Unauthorized: check auth",
 	}))
-	require.Equal(t, exitOK, a.on("subscriber", "pause", "crm", "--reason", "release 4.2").code)
+	require.Equal(t, exitOK, a.on("subscriber", "pause", "crm", "--because", "release 4.2").code)
 
 	o := a.on("subscriber", "list")
 	require.Equal(t, exitOK, o.code, o.err)
@@ -91,9 +91,9 @@ func TestSubscribersThatWereNotApplied(t *testing.T) {
 
 func TestPauseSaysInItsUsageThatAReasonIsNeeded(t *testing.T) {
 	o := run(t, "subscriber", "pause", "--help")
-	assert.Contains(t, o.out, "genmesh subscriber pause NAME --reason TEXT [flags]")
+	assert.Contains(t, o.out, "genmesh subscriber pause NAME --because TEXT [flags]")
 	o = run(t, "subscriber", "pause", "crm")
-	assert.Contains(t, o.err, "--reason is missing")
+	assert.Contains(t, o.err, "--because is missing")
 }
 
 func TestPauseTellsWhatWaitsAndChangesNoPlan(t *testing.T) {
@@ -103,7 +103,7 @@ func TestPauseTellsWhatWaitsAndChangesNoPlan(t *testing.T) {
 	}
 	a.awaitWaiting(30)
 
-	o := a.on("subscriber", "pause", "crm", "--for", "15m", "--reason", "CRM release")
+	o := a.on("subscriber", "pause", "crm", "--for", "15m", "--because", "CRM release")
 	require.Equal(t, exitOK, o.code, o.err)
 	assert.Empty(t, o.err)
 	assert.Regexp(t, `^crm is paused, since \S+ \S+ until \S+ \S+ by \S+@\S+: CRM release\n`, o.out)
@@ -114,12 +114,12 @@ func TestPauseTellsWhatWaitsAndChangesNoPlan(t *testing.T) {
 	plan := a.run("plan")
 	assert.Equal(t, exitOK, plan.code, plan.out)
 
-	result := parsed[admin.PauseResult](t, a.on("subscriber", "pause", "crm", "--reason", "for longer", "-o", "json"))
+	result := parsed[admin.PauseResult](t, a.on("subscriber", "pause", "crm", "--because", "for longer", "-o", "json"))
 	assert.Equal(t, "for longer", result.Pause.Reason)
 	assert.True(t, result.Pause.Until.IsZero())
 	assert.EqualValues(t, 30, result.CatchUp.Backlog)
 	assert.Positive(t, result.CatchUp.Arrivals)
-	o = a.on("subscriber", "pause", "crm", "--reason", "for longer")
+	o = a.on("subscriber", "pause", "crm", "--because", "for longer")
 	assert.Contains(t, o.out, "more will wait after each hour")
 	assert.Contains(t, o.out, "mind that the stream INTERACTIONS deletes what is older than 168h")
 
@@ -156,12 +156,12 @@ func TestSubscriberRefusesWhatCannotBe(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"pause", "crm"}, "--reason is missing"},
-		{[]string{"pause", "crm", "--reason", "x", "--for", "0s"}, `--for "0s"`},
-		{[]string{"pause", "crm", "--reason", "x", "--for", "400d"}, `--for "400d"`},
-		{[]string{"pause", "crm", "--reason", "x", "--for", "soon"}, `--for "soon"`},
-		{[]string{"pause", "crm", "--reason", strings.Repeat("x", 2000)}, "--reason has 2000 bytes"},
-		{[]string{"pause", "crn", "--reason", "x"}, `there is no subscriber "crn" in streams.json; there are crm, analytics, compliance`},
+		{[]string{"pause", "crm"}, "--because is missing"},
+		{[]string{"pause", "crm", "--because", "x", "--for", "0s"}, `--for "0s"`},
+		{[]string{"pause", "crm", "--because", "x", "--for", "400d"}, `--for "400d"`},
+		{[]string{"pause", "crm", "--because", "x", "--for", "soon"}, `--for "soon"`},
+		{[]string{"pause", "crm", "--because", strings.Repeat("x", 2000)}, "--because has 2000 bytes"},
+		{[]string{"pause", "crn", "--because", "x"}, `there is no subscriber "crn" in streams.json; there are crm, analytics, compliance`},
 		{[]string{"show", "nobody"}, `there is no subscriber "nobody"`},
 		{[]string{"resume"}, "NAME is missing"},
 	} {

@@ -25,18 +25,18 @@ What waits for longer than the max_age of its stream is deleted there.`
 
 // pauseFlags are those of pause.
 type pauseFlags struct {
-	mesh   operatorFlags
-	length string
-	reason string
+	mesh    operatorFlags
+	length  string
+	because string
 }
 
 func newSubscriberPause(p *program) *cobra.Command {
 	f := new(pauseFlags)
 	cmd := &cobra.Command{
-		Use:     "pause NAME --reason TEXT",
+		Use:     "pause NAME --because TEXT",
 		Short:   "Keep everything from a subscriber for a while; it waits",
 		Long:    pauseHelp,
-		Example: `  genmesh subscriber pause crm --for 15m --reason "CRM release 4.2"`,
+		Example: `  genmesh subscriber pause crm --for 15m --because "CRM release 4.2"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			length, err := f.parse()
@@ -44,7 +44,7 @@ func newSubscriberPause(p *program) *cobra.Command {
 				return err
 			}
 			return p.withOperator(cmd, &f.mesh, func(ctx context.Context, op operating) error {
-				result, err := op.Pause(ctx, op.by(f.reason), args[0], mesh.Duration(length))
+				result, err := op.Pause(ctx, op.by(f.because), args[0], mesh.Duration(length))
 				if err != nil {
 					return err
 				}
@@ -55,16 +55,16 @@ func newSubscriberPause(p *program) *cobra.Command {
 	flags := cmd.Flags()
 	f.mesh.add(flags)
 	flags.StringVar(&f.length, "for", "", "resume by itself after this `TIME`, such as 15m or 2d (default: only by genmesh subscriber resume)")
-	flags.StringVar(&f.reason, "reason", "", "why, as a `TEXT` for those who see that it is paused; it is needed")
+	flags.StringVar(&f.because, "because", "", "why, as a `TEXT` for those who see that it is paused; it is needed")
 	p.outputFlag(cmd)
 	return cmd
 }
 
 func (f *pauseFlags) parse() (time.Duration, error) {
-	if f.reason == "" {
-		return 0, errors.New("--reason is missing: say why, for those who see that it is paused")
+	if f.because == "" {
+		return 0, errors.New("--because is missing: say why, for those who see that it is paused")
 	}
-	if err := checkReason(f.reason); err != nil || f.length == "" {
+	if err := checkBecause(f.because); err != nil || f.length == "" {
 		return 0, err
 	}
 	length, err := mesh.ParseDuration(f.length)

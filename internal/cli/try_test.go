@@ -132,7 +132,7 @@ func TestTrySinceKnowsThatErasureEventsGoToEverySubscriber(t *testing.T) {
 	old := editedStreams(t)
 	a := newArchive(t, old)
 	a.put("call-42", "connected")
-	require.Equal(t, exitOK, a.run("erase", "call-42", "--reason", "request 4711", "--yes").code)
+	require.Equal(t, exitOK, a.run("erase", "call-42", "--because", "request 4711", "--yes").code)
 	changed := editedStreams(t, crmTarget, `"when": "data.never == 1", "transform": "error(\"never\")", `+crmTarget)
 	o := run(t, "try", "--since", "1h", "--streams", file(t, "new.json", changed), "--against", a.file, "--server", a.url)
 	assert.Equal(t, exitOK, o.code, o.out+o.err)

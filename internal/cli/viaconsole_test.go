@@ -69,7 +69,7 @@ func TestWhatIsSeenThroughAConsoleIsTheSame(t *testing.T) {
 	require.NoError(t, a.letters.Bury(t.Context(), mesh.DeadLetter{
 		Event: first, Subscriber: "analytics", Reason: mesh.DeadExhausted, Attempts: 6, Error: "dial tcp: \x1b[2Jrefused",
 	}))
-	require.Equal(t, exitOK, a.on("replay", "crm", "--all", "--yes", "--detach", "--reason", "it lost an hour").code)
+	require.Equal(t, exitOK, a.on("replay", "crm", "--all", "--yes", "--detach", "--because", "it lost an hour").code)
 	console := a.console()
 	moving := regexp.MustCompile(`stored \S+ ago| \d+m?s `) // what time itself changes
 	for _, args := range [][]string{
@@ -109,11 +109,11 @@ func TestWhatIsDoneThroughAConsoleIsDone(t *testing.T) {
 	assert.Equal(t, "replayed 1 dead letter\n", do("dead", "replay", "1", "--yes", "--because", "mended"))
 	assert.Equal(t, "discarded 2 dead letters\n", do("dead", "discard", "--subscriber", "crm", "--yes"))
 	assert.Equal(t, "discarded 1 event\n", do("quarantine", "discard", "1", "--yes"))
-	assert.Contains(t, do("subscriber", "pause", "crm", "--for", "15m", "--reason", "release 4.2"), "by alice: release 4.2")
+	assert.Contains(t, do("subscriber", "pause", "crm", "--for", "15m", "--because", "release 4.2"), "by alice: release 4.2")
 	assert.Contains(t, do("subscriber", "resume", "crm"), "crm is not paused")
 	begun := parsed[replayPlan](t, outcome{out: do("replay", "crm", "--all", "--yes", "--detach", "-o", "json")})
 	assert.Contains(t, do("replay", "cancel", "crm", begun.ID, "--because", "enough"), "canceled replay "+begun.ID)
-	assert.Contains(t, do("erase", "call-42", "--reason", "ticket 7", "--yes"), "told the subscribers of genesys")
+	assert.Contains(t, do("erase", "call-42", "--because", "ticket 7", "--yes"), "told the subscribers of genesys")
 	assert.Equal(t, "nothing to do: the server is as streams.json says\n", do("apply"))
 
 	o := through(t, console, testSecret, "quarantine", "release", "--all", "--yes")
