@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -42,7 +43,7 @@ func (s *stranger) send(ctx context.Context, n int) error {
 	}
 	switch kind := n % 20; kind {
 	case 0, 1:
-		path = "/" + id
+		path = "/" + id + "?" + id + "=" + id
 	case 2:
 		method = strings.ToUpper(strings.ReplaceAll(id, "-", ""))
 	case 3, 4, 5, 6:
@@ -62,7 +63,7 @@ func (s *stranger) send(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	request.Header = header
+	request.Header, request.Host = header, id+".example.com"
 	response, err := s.client.Do(request)
 	if err != nil {
 		return err
@@ -113,14 +114,27 @@ func (p *process) settled(t *testing.T) {
 	}, "not all is settled")
 }
 
+// numbered finds the number of an event in what a target got.
+var numbered = regexp.MustCompile(`"` + marker + `-(\d+)", "timestamp"`)
+
+// refuse answers as a hostile target does: with a status and a header that hardly ever come twice, and with what it was sent.
+func refuse(w http.ResponseWriter, body []byte) {
+	n := 0
+	if match := numbered.FindSubmatch(body); match != nil {
+		n, _ = strconv.Atoi(string(match[1])) // digits
+	}
+	w.Header().Set(fmt.Sprintf("X-%s-%d", marker, n), marker)
+	w.WriteHeader([]int{300, 400, 600, 700, 800, 900}[n/20%6] + 30 + n/120%70) // none that is tried again
+	_, _ = w.Write(body)
+}
+
 // TestStrangersMakeNoMetrics: the number of series depends on streams.json and not on what arrives.
 func TestStrangersMakeNoMetrics(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-"+marker, marker)
 		if strings.Contains(string(body), `5", "type"`) { // some of them for good
-			w.WriteHeader(http.StatusUnprocessableEntity)
-			_, _ = w.Write(body)
+			refuse(w, body)
 		}
 	}))
 	t.Cleanup(target.Close)
