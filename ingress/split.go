@@ -27,9 +27,10 @@ func split(body []byte, path string) (bodies [][]byte, reason, detail string) {
 	if !list.IsArray() {
 		return [][]byte{body}, "", ""
 	}
-	elements := list.Array()
+	n := 0 // counted before any is kept: a body may have a hundred thousand
+	list.ForEach(func(_, _ gjson.Result) bool { n++; return true })
 	around := len(body) - len(list.Raw)
-	switch n, size := len(elements), len(elements)*around+len(list.Raw); {
+	switch size := n*around + len(list.Raw); {
 	case n == 0:
 		return nil, reasonNoEvents, fmt.Sprintf("the list at %s is empty", path)
 	case n == 1:
@@ -40,7 +41,7 @@ func split(body []byte, path string) (bodies [][]byte, reason, detail string) {
 		return nil, reasonTooManyEvents, fmt.Sprintf("%d events are at %s, and %d bytes together, each with all that stands around it; at most %d go at once",
 			n, path, size, maxSplitBytes)
 	}
-	for _, e := range elements {
+	for _, e := range list.Array() {
 		bodies = append(bodies, cut(body, list, e))
 	}
 	return bodies, "", ""

@@ -244,7 +244,7 @@ func (s *site) planErasure(v *visit) (*page, error) {
 	erasure, err := v.operator.PlanErasure(v.Context(), id, source)
 	view := erasurePlanView{
 		ID: id, Source: source, Back: interactionPath(id, source), Erasure: erasure, Problem: asProblem(err),
-		Command: command("erase", "--source=", source, "--reason", "…", "--", id),
+		Command: command("erase", "--source=", source, "--because", "…", "--", id),
 	}
 	if err != nil && view.Problem == "" {
 		return nil, err

@@ -65,7 +65,7 @@ func replayCommand(ask admin.ReplayAsk, rate string) string {
 		all = "--all"
 	}
 	return command("replay", all, "--since=", stamp(ask.Since), "--until=", stamp(ask.Until), "--type=", ask.Type,
-		"--interaction=", ask.Interaction, "--rate=", rate, "--reason", "…", "--", ask.Subscriber)
+		"--interaction=", ask.Interaction, "--rate=", rate, "--because", "…", "--", ask.Subscriber)
 }
 
 func (s *site) startReplay(v *visit) (string, error) {

@@ -95,7 +95,7 @@ func (s *site) subscriberView(v *visit, sub admin.Subscriber) subscriberView {
 		Subscriber: sub, Path: subscriberPath(sub.Name), Why: v.why(sub.Why), Card: cardOf(sub, v, s.seriesEvery()),
 		Settings: s.settings(sub.Name), DeadPath: link("/dead-letters", "subscriber", sub.Name),
 		ReplayPath: subscriberPath(sub.Name) + "/replay", EventsPath: eventsPath(sub.Stream, ""), Pauses: pauseChoices(),
-		PauseCommand:  command("subscriber", "pause", sub.Name, "--for", "15m", "--reason", "…"),
+		PauseCommand:  command("subscriber", "pause", sub.Name, "--for", "15m", "--because", "…"),
 		ResumeCommand: command("subscriber", "resume", sub.Name), ShowCommand: command("subscriber", "show", sub.Name),
 	}
 	if f := sub.Flow; f != nil {
