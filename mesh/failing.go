@@ -104,10 +104,12 @@ func (s *streamCommitter) doubt() {
 	}
 }
 
-// informant is who told about the stream, over which connection.
+// informant is who told about the stream, over which connection, and since when it has led: between two questions the lead may have gone away
+// and come back.
 type informant struct {
 	server      string
 	connections uint64
+	leads       int64 // since when, in Unix nanoseconds; 0 on a server of its own
 }
 
 func (s *streamCommitter) informant(info *jetstream.StreamInfo) informant {
@@ -115,6 +117,9 @@ func (s *streamCommitter) informant(info *jetstream.StreamInfo) informant {
 	from := informant{server: nc.ConnectedServerName(), connections: nc.Stats().Reconnects}
 	if info.Cluster != nil && info.Cluster.Leader != "" {
 		from.server = info.Cluster.Leader
+	}
+	if info.Cluster != nil && info.Cluster.LeaderSince != nil {
+		from.leads = info.Cluster.LeaderSince.UnixNano()
 	}
 	return from
 }
