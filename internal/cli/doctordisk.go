@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"github.com/genmesh/genmesh/internal/telemetry"
 	"github.com/genmesh/genmesh/mesh"
+	"github.com/genmesh/genmesh/mesh/embedded/disk"
 )
 
 // diskProbe looks whether the streams fit on the disk of a data folder; "" is none.
@@ -21,16 +21,16 @@ func diskProbe(folder string, t *mesh.Topology) probe {
 		if err != nil {
 			return []finding{broken(check, err, "name the data folder with --data")}
 		}
-		disk, err := telemetry.ReadDisk(folder)
+		space, err := disk.Read(folder)
 		if err != nil {
 			return []finding{doubtful(check, err.Error(), "compare the free space with max_bytes yourself")}
 		}
 		wanted := storedBytes(t, false) - used
-		if disk.Free < wanted {
-			return []finding{doubtful(check, fmt.Sprintf("the streams may grow by %s, %s is free", bytesText(wanted), bytesText(disk.Free)),
+		if space.Free < wanted {
+			return []finding{doubtful(check, fmt.Sprintf("the streams may grow by %s, %s is free", bytesText(wanted), bytesText(space.Free)),
 				"lower max_bytes, or free space: a full disk stops the server")}
 		}
-		return []finding{good(check, "%s is free, the streams may grow by %s", bytesText(disk.Free), bytesText(max(wanted, 0)))}
+		return []finding{good(check, "%s is free, the streams may grow by %s", bytesText(space.Free), bytesText(max(wanted, 0)))}
 	}
 }
 

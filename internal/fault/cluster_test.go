@@ -4,7 +4,6 @@ package fault
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -195,16 +194,4 @@ func (c *cluster) index(n *node) int {
 	}
 	c.t.Fatal("a node of another cluster")
 	return -1
-}
-
-// reachable waits until a port answers again.
-func reachable(t testing.TB, addr string) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
-		if err != nil {
-			return false
-		}
-		return conn.Close() == nil
-	}, time.Minute, 50*time.Millisecond)
 }

@@ -33,16 +33,16 @@ func TestEverythingAtOnce(t *testing.T) {
 	for until := time.Now().Add(time.Duration(rounds(45, 600)) * time.Second); time.Now().Before(until); faults++ {
 		aWhile := func() { pause(t.Context(), time.Duration(500+random.IntN(5000))*time.Millisecond) }
 		processes := append(mesh.ingress, mesh.workers...)
-		any, host := processes[random.IntN(len(processes))], random.IntN(3)
+		victim, host := processes[random.IntN(len(processes))], random.IntN(3)
 		switch random.IntN(5) {
 		case 0:
-			any.kill()
+			victim.kill()
 			aWhile()
-			any.start()
+			victim.start()
 		case 1:
-			any.freeze()
+			victim.freeze()
 			aWhile()
-			any.resume()
+			victim.resume()
 		case 2:
 			network.cut(host)
 			aWhile()

@@ -35,6 +35,3 @@ func (c *diskCollector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.free, prometheus.GaugeValue, float64(space.Free))
 	to <- prometheus.MustNewConstMetric(c.size, prometheus.GaugeValue, float64(space.Size))
 }
-
-// ReadDisk looks at the disk of a folder.
-func ReadDisk(folder string) (disk.Space, error) { return disk.Read(folder) }
