@@ -16,8 +16,9 @@ type failures struct {
 	unanswered  time.Time // when the latest publication that got no answer began; zero if there was none
 	// mute names the nats-server that tells about the stream and answers nothing that is published to it; "" if there is none. That is how
 	// nats-server 2.15 does after a write that failed, as on a full disk, until it is restarted. All else that it says of itself is well.
-	mute string
-	told bool // the log has said that events are not taken
+	mute   string
+	mutely informant // who told about the stream when that was found
+	told   bool      // the log has said that events are not taken
 }
 
 const (
@@ -36,7 +37,7 @@ func (f *failures) why(stream string) error {
 	switch {
 	case f.mute != "":
 		return fmt.Errorf("stream %s has stored nothing since %s: nats-server %s answers, but not what is published. Its disk may be full: "+
-			"free space there, then restart that nats-server (one in this process does so itself)", stream, since, f.mute)
+			"free space there, then restart that nats-server (one in this process does so itself). In a cluster it may have lost the others", stream, since, f.mute)
 	case f.last.Sub(f.first) > failingTime:
 		return fmt.Errorf("stream %s has stored nothing since %s", stream, since)
 	}
@@ -58,10 +59,11 @@ func (s *streamCommitter) refusal() error {
 
 // unproven is why the server's word that it has an event already is no proof that the event is on the disk, or nil. Where the fsync of a
 // batch fails, the batch gets no answer, but nats-server 2.15.2 knows its ids from then on (server/stream.go, processJetStreamAtomicBatchMsg): who sends such an
-// event again is told that it is a duplicate, and a power cut then takes it.
+// event again is told that it is a duplicate, and a power cut then takes it. In a stream with replicas only what a majority has on its disks has an id that
+// counts (server/jetstream_batching.go: before that the answer is an error), and no batch goes there.
 func (s *streamCommitter) unproven() error {
 	f := s.failing.Load()
-	if f == nil || f.mute == "" {
+	if f == nil || f.mute == "" || s.facts.replicated {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, f.why(s.stream))
@@ -108,8 +110,15 @@ func (s *streamCommitter) doubt() {
 // and come back.
 type informant struct {
 	server      string
+	started     string // an id of the server that is new at each of its starts; "" where it is not the one that this process is connected to
 	connections uint64
-	leads       int64 // since when, in Unix nanoseconds; 0 on a server of its own
+	leads       int64 // since when, in Unix nanoseconds; 0 where there are no replicas
+}
+
+// isAnother reports whether i is another server than before, or the same one that was restarted or elected since.
+func (i informant) isAnother(before informant) bool {
+	restarted := i.started != "" && before.started != "" && i.started != before.started
+	return i.server != before.server || i.leads != before.leads || restarted
 }
 
 func (s *streamCommitter) informant(info *jetstream.StreamInfo) informant {
@@ -120,6 +129,9 @@ func (s *streamCommitter) informant(info *jetstream.StreamInfo) informant {
 	}
 	if info.Cluster != nil && info.Cluster.LeaderSince != nil {
 		from.leads = info.Cluster.LeaderSince.UnixNano()
+	}
+	if from.server == nc.ConnectedServerName() {
+		from.started = nc.ConnectedServerId()
 	}
 	return from
 }
@@ -138,22 +150,22 @@ func (s *streamCommitter) judgeFailures(f streamFacts) {
 	before := s.failing.Load()
 	switch {
 	case before == nil:
-	case before.mute != "" && s.steady.After(before.last): // it was restarted, or another one leads
+	case before.mute != "" && f.from.isAnother(before.mutely):
 		after := *before
 		after.mute = ""
 		s.failing.Store(&after)
 	case before.mute == "" && before.unanswered.After(s.steady):
-		s.refuseAll(*before, f.from.server)
+		s.refuseAll(*before, f.from)
 	}
 }
 
 // refuseAll lets nothing go out any more but trials.
-func (s *streamCommitter) refuseAll(f failures, mute string) {
-	f.mute, f.told = mute, true
+func (s *streamCommitter) refuseAll(f failures, mute informant) {
+	f.mute, f.mutely, f.told = mute.server, mute, true
 	s.trial.Store(time.Now().UnixNano())
 	s.failing.Store(&f)
 	why := f.why(s.stream)
-	s.log.WithError(why).WithField("server", mute).Error("events are not taken")
+	s.log.WithError(why).WithField("server", mute.server).Error("events are not taken")
 	for len(s.ready) > 0 { // those that waited in line become ready
 		ready := s.ready
 		s.ready = nil

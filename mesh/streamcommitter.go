@@ -81,13 +81,14 @@ type outcome struct {
 
 // streamFacts is what the server says about the stream; the zero value is safe for any.
 type streamFacts struct {
-	known   bool
-	atomic  bool // atomic batches are the faster way
-	batches bool // the stream takes them
-	from    informant
-	window  time.Duration
-	created time.Time
-	recent  []recentEvent
+	known      bool
+	atomic     bool // atomic batches are the faster way
+	batches    bool // the stream takes them
+	replicated bool
+	from       informant
+	window     time.Duration
+	created    time.Time
+	recent     []recentEvent
 }
 
 const (

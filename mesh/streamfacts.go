@@ -52,12 +52,13 @@ func (s *streamCommitter) lookAtStream(ctx context.Context, last streamFacts) st
 	}
 	info := stream.CachedInfo()
 	f := streamFacts{
-		known:   true,
-		atomic:  info.Config.AllowAtomicPublish && info.Config.Replicas <= 1,
-		batches: info.Config.AllowAtomicPublish,
-		window:  info.Config.Duplicates,
-		created: info.Created,
-		from:    s.informant(info),
+		known:      true,
+		atomic:     info.Config.AllowAtomicPublish && info.Config.Replicas <= 1,
+		batches:    info.Config.AllowAtomicPublish,
+		replicated: info.Config.Replicas > 1,
+		window:     info.Config.Duplicates,
+		created:    info.Created,
+		from:       s.informant(info),
 	}
 	s.tell(ctx, f)
 	if !f.created.Equal(last.created) {
