@@ -299,32 +299,7 @@ func TestANameThatComesToMeanAnotherHostIsCheckedAgain(t *testing.T) {
 func resolving(t *testing.T) *atomic.Value {
 	t.Helper()
 	meant := new(atomic.Value)
-	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-	require.NoError(t, err)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		query := make([]byte, 512)
-		for {
-			n, from, err := conn.ReadFrom(query)
-			if err != nil {
-				return // it is closed
-			}
-			if answer, err := resolved(query[:n], meant.Load().([]byte)); assert.NoError(t, err) {
-				_, err = conn.WriteTo(answer, from)
-				assert.NoError(t, err)
-			}
-		}
-	}()
-	before := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}
-	t.Cleanup(func() {
-		net.DefaultResolver = before
-		assert.NoError(t, conn.Close())
-		<-served
-	})
+	serveNames(t, "127.0.0.1:0", func(query []byte) ([]byte, error) { return resolved(query, meant.Load().([]byte)) })
 	return meant
 }
 

@@ -168,7 +168,7 @@ func newWorld(t *testing.T) *world {
 			<-ended
 		})
 	}
-	w.serveNames(t)
+	serveNames(t, "127.0.0.1:53", w.resolve)
 	return w
 }
 
@@ -225,36 +225,6 @@ func (w *world) answer(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(rw, `{"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600}`)
 	}
-}
-
-// serveNames is the DNS, for as long as the test runs.
-func (w *world) serveNames(t *testing.T) {
-	conn, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:53")
-	require.NoError(t, err)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		query := make([]byte, 512)
-		for {
-			n, from, err := conn.ReadFrom(query)
-			if err != nil {
-				return // it is closed
-			}
-			if answer, err := w.resolve(query[:n]); assert.NoError(t, err) {
-				_, err = conn.WriteTo(answer, from)
-				assert.NoError(t, err)
-			}
-		}
-	}()
-	before := net.DefaultResolver
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", "127.0.0.1:53")
-	}}
-	t.Cleanup(func() {
-		net.DefaultResolver = before
-		assert.NoError(t, conn.Close())
-		<-served
-	})
 }
 
 // resolve answers a query as the case says. A resolver asks for IPv4 and for IPv6: both of a lookup get the same.
