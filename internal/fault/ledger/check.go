@@ -68,7 +68,7 @@ func (l *Ledger) examine(v *Verdict, where string, bodies [][]byte) map[Name]int
 	counts := make(map[Name]int, len(bodies))
 	for _, body := range bodies {
 		name, known := NameOf(body)
-		if l.judge(v, where, arrival{name, known, sha256.Sum256(body)}) {
+		if l.judge(v, where, arrival{name: name, known: known, sum: sha256.Sum256(body)}) {
 			counts[name]++
 		}
 	}

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -153,4 +154,16 @@ func TestAnEventThatNobodyWasAnsweredMayBeAnywhereOrNowhere(t *testing.T) {
 	require.NoError(t, r.judge().Err())
 	assert.Equal(t, 7, r.ledger.Tally().Sent)
 	assert.Equal(t, 6, r.ledger.Tally().Answered)
+}
+
+func TestWhatCameSinceATimeIsCounted(t *testing.T) {
+	l := ledger.New()
+	body := l.Body(ledger.Name{Interaction: "a"})
+	l.Arrived("crm", body)
+	since := time.Now()
+	assert.Zero(t, l.ArrivedSince("crm", since))
+	l.Arrived("crm", body)
+	l.Arrived("analytics", body)
+	assert.Equal(t, 1, l.ArrivedSince("crm", since))
+	assert.Equal(t, 2, l.ArrivedSince("crm", time.Time{}))
 }

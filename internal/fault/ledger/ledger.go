@@ -44,6 +44,7 @@ type arrival struct {
 	name  Name
 	known bool // the body says which event it is
 	sum   Sum
+	at    time.Time
 }
 
 // New is a ledger of nothing.
@@ -99,7 +100,7 @@ func (l *Ledger) Refused() {
 // Arrived enters what a subscriber took, and returns how long ago the event was sent for the first time; 0 for what never was.
 func (l *Ledger) Arrived(subscriber string, body []byte) (age time.Duration) {
 	name, known := NameOf(body)
-	a := arrival{name: name, known: known, sum: sha256.Sum256(body)}
+	a := arrival{name: name, known: known, sum: sha256.Sum256(body), at: time.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.arrivals[subscriber] = append(l.arrivals[subscriber], a)
@@ -107,6 +108,19 @@ func (l *Ledger) Arrived(subscriber string, body []byte) (age time.Duration) {
 		return time.Since(s.at)
 	}
 	return 0
+}
+
+// ArrivedSince is how much a subscriber has taken since a time.
+func (l *Ledger) ArrivedSince(subscriber string, since time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.arrivals[subscriber]
+	for n := range all {
+		if all[len(all)-1-n].at.Before(since) {
+			return n
+		}
+	}
+	return len(all)
 }
 
 // Tally is how much a ledger holds.
