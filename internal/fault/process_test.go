@@ -42,10 +42,14 @@ func newProcess(t testing.TB, name, dir string, argv ...string) *process {
 	p := &process{t: t, name: name, argv: argv, dir: dir, log: filepath.Join(t.TempDir(), name+".log")}
 	p.env = append(slices.DeleteFunc(os.Environ(), isSetting), "SECRET="+secret)
 	t.Cleanup(func() {
+		state := "running"
+		if p.ended() {
+			state = "ended: " + p.cmd.ProcessState.String()
+		}
 		p.resume()
 		p.kill()
 		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", name, p.tail(60))
+			t.Logf("%s (%s), the end of its log:\n%s", name, state, p.tail(60))
 		}
 	})
 	return p
