@@ -45,7 +45,11 @@ type node struct {
 		TLSRequired bool      `json:"tls_required"`
 		CertEnds    time.Time `json:"tls_cert_not_after"`
 	} `json:"cluster"`
-	Leaf      nodePort `json:"leaf"`
+	Leaf struct {
+		nodePort
+		TLSVerify bool      `json:"tls_verify"`
+		CertEnds  time.Time `json:"tls_cert_not_after"`
+	} `json:"leaf"`
 	MQTT      nodePort `json:"mqtt"`
 	Websocket nodePort `json:"websocket"`
 	JetStream struct {
@@ -361,12 +365,18 @@ func listeners(nodes []node) finding {
 	}{
 		{"websocket", func(n node) int { return n.Websocket.Port }},
 		{"mqtt", func(n node) int { return n.MQTT.Port }},
-		{"leafnodes", func(n node) int { return n.Leaf.Port }},
 	} {
 		if open := where(nodes, func(n node) bool { return kind.port(n) != 0 }); open != "" {
 			return trapped(check, fmt.Sprintf("%s: listens for %s, which the mesh does not use and most holes were in", open, kind.name),
 				"remove the "+kind.name+" block from its configuration")
 		}
+	}
+	if open := where(nodes, func(n node) bool { return n.Leaf.Port != 0 && !n.Leaf.TLSVerify }); open != "" {
+		return trapped(check, open+": listens for leafnodes without asking who they are, and each of them is let into the mesh's subjects",
+			"remove the leafnodes block from its configuration, or make it as docs/second-site.md says: a tls block with verify_and_map")
+	}
+	if where(nodes, func(n node) bool { return n.Leaf.Port != 0 }) != "" {
+		return good(check, "clients, routes and a second site only")
 	}
 	return good(check, "clients and routes only")
 }
@@ -375,7 +385,7 @@ func nodeCertificates(nodes []node, now time.Time) finding {
 	const check = "node certificates"
 	seen := false
 	for _, n := range nodes {
-		for _, ends := range []time.Time{n.CertEnds, n.Cluster.CertEnds} {
+		for _, ends := range []time.Time{n.CertEnds, n.Cluster.CertEnds, n.Leaf.CertEnds} {
 			seen = seen || !ends.IsZero()
 			if !ends.IsZero() && ends.Sub(now) < expirySoon {
 				return trapped(check, fmt.Sprintf("%s: a certificate ends %s", n.Name, ends.Format(time.DateOnly)), "renew it, and reload the node")

@@ -108,6 +108,16 @@ func TestDoctorRefusesListenersThatTheMeshDoesNotUse(t *testing.T) {
 	}
 }
 
+// TestDoctorKnowsASecondSite: a leaf node that has to show a certificate is one.
+func TestDoctorKnowsASecondSite(t *testing.T) {
+	certificate, key := certificateAndKey(t)
+	s := plainNode(t, "", fmt.Sprintf(`http: 127.0.0.1:-1
+leafnodes {listen: "127.0.0.1:-1", tls {cert_file: %q, key_file: %q, ca_file: %q, verify_and_map: true}}`, certificate, key, certificate))
+	found := examined(t, withSecret("NATS_URL", s.ClientURL()).run(t, "doctor", "-o", "json", "--production", "--monitor", monitorURL(t, s)))
+	assert.Equal(t, healthOK, found["listeners"].Status, found["listeners"].Detail)
+	assert.Equal(t, healthOK, found["node certificates"].Status, found["node certificates"].Detail)
+}
+
 // TestDoctorDoesNotTakeWhatItCannotSeeForGood: without a way to ask the nodes nobody knows whether they fsync.
 func TestDoctorDoesNotTakeWhatItCannotSeeForGood(t *testing.T) {
 	i := withSecret("NATS_URL", plainNode(t, "", "").ClientURL())
