@@ -56,8 +56,12 @@ func renewFigures(file string) error {
 			return parts[1] + "- " + strings.Join(lines, "\n- ") + "\n" + parts[2]
 		})
 	}
+	form := "whole"
+	if testing.Short() {
+		form = "short"
+	}
 	stamp := regexp.MustCompile(`(?m)^Figures of .*$`)
-	document = stamp.ReplaceAllString(document, fmt.Sprintf("Figures of %s, %s on %s/%s, %d processors.",
-		time.Now().UTC().Format(time.DateOnly), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU()))
+	document = stamp.ReplaceAllString(document, fmt.Sprintf("Figures of %s, of a %s run, %s on %s/%s, %d processors.",
+		time.Now().UTC().Format(time.DateOnly), form, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU()))
 	return os.WriteFile(file, []byte(document), 0o644)
 }
