@@ -3,6 +3,8 @@ package mesh
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -14,13 +16,14 @@ import (
 
 // Connect opens a connection as genmesh needs it, to urls (comma-separated) or as the further options say.
 //
-// It reconnects for ever, and while it is away it fails at once: a 503 is better than a hidden
-// queue of events that were never answered. A dead peer is noticed in about ten seconds. The
-// caller closes the connection.
+// It reconnects for ever, also where it is refused, for a node may have the wrong list of users for a while. While it is away it
+// fails at once: a 503 is better than a hidden queue of events that were never answered. A dead peer is noticed in about ten
+// seconds. The caller closes the connection.
 func Connect(name, urls string, log logrus.FieldLogger, more ...nats.Option) (*nats.Conn, error) {
 	options := append([]nats.Option{
 		nats.Name(name),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // else the second refusal by a node would close it
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
 		nats.ReconnectBufSize(-1),
@@ -51,6 +54,16 @@ func Connect(name, urls string, log logrus.FieldLogger, more ...nats.Option) (*n
 		return nil, fmt.Errorf("connect to NATS at %s: %w", hosts(urls), err)
 	}
 	return nc, nil
+}
+
+// IsAway reports whether Connect failed because no server answered, as before NATS is started: it may in a moment. Credentials and certificates
+// that are refused, by either side, are something else.
+func IsAway(err error) bool {
+	var network *net.OpError
+	if errors.As(err, &network) {
+		return network.Op != "remote error" // so crypto/tls calls what the other side says no to
+	}
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, io.EOF)
 }
 
 // hosts names the servers of a list of URLs: what comes before the @ is a password or a token.

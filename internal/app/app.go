@@ -65,7 +65,8 @@ type app struct {
 	reloads   *reloadMetrics
 	tracing   *telemetry.Tracing
 	guard     *access.Guard // nil without a console
-	// unfinished is true while a subscriber's consumers wait to be drained before they are switched to what streams.json says.
+	// unfinished is true while not all of streams.json is applied: NATS has not been there yet, or a subscriber's consumers wait to be drained
+	// before they are switched.
 	unfinished bool
 }
 
@@ -98,7 +99,9 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 			return nil, err
 		}
 	}
-	if err := a.apply(ctx, topology, startPatience, "this process was started"); err != nil {
+	if a.Apply && !a.js.Conn().IsConnected() {
+		a.unfinished = true
+	} else if err := a.apply(ctx, topology, startPatience, "this process was started"); err != nil {
 		return nil, err
 	}
 	a.setInForce(topology)
@@ -116,6 +119,7 @@ func (a *app) build(ctx context.Context) ([]component, error) {
 			return nil, err
 		}
 	}
+	components = a.addConnection(components)
 	components = a.addMember(components)
 	if components, err = a.addConsole(components); err != nil {
 		return nil, err
@@ -249,12 +253,14 @@ func (a *app) connect(ctx context.Context) error {
 			a.addresses.NATS = server.ClientURL()
 		}
 	}
-	nc, err := mesh.Connect("genmesh", url, a.Logger, options...)
+	nc, err := a.reach(url, options)
 	if err != nil {
 		return err
 	}
 	a.onClose(func() error {
-		_ = nc.FlushTimeout(flushTimeout) // what was acknowledged last; else it is delivered again
+		if nc.IsConnected() {
+			_ = nc.FlushTimeout(flushTimeout) // what was acknowledged last; else it is delivered again
+		}
 		nc.Close()
 		return nil
 	})
@@ -284,9 +290,12 @@ func (a *app) apply(ctx context.Context, t *mesh.Topology, patience time.Duratio
 	// By type and not errors.As: joined with another error it is not all that went wrong.
 	_, onlyRefused := err.(*mesh.DestructiveError)
 	var undrained *mesh.UndrainedError
-	a.unfinished = errors.As(err, &undrained)
+	isUndrained := errors.As(err, &undrained)
+	if err == nil || onlyRefused || isUndrained { // else what had to wait still has to
+		a.unfinished = isUndrained
+	}
 	switch {
-	case a.unfinished:
+	case isUndrained:
 		a.Logger.WithError(err).Warn("not everything of streams.json is applied yet; it is tried again until it is")
 	case onlyRefused:
 		a.Logger.WithError(err).Warn("streams.json asks for what would lose data; all else is applied. To do that too: genmesh apply --allow-destroy")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -47,16 +48,24 @@ type natsServer struct {
 	config  string
 	running *exec.Cmd
 	url     string
+	options []nats.Option // of who may look whether it runs
 }
 
 // startNATSServer runs a server with its streams in a folder until the test ends.
 func startNATSServer(t *testing.T, folder string) *natsServer {
 	t.Helper()
+	n := newNATSServer(t, folder)
+	n.start()
+	return n
+}
+
+// newNATSServer is one that does not run yet. Lines of more configure it.
+func newNATSServer(t *testing.T, folder string, more ...string) *natsServer {
+	t.Helper()
 	addr := meshtest.FreeAddr(t)
 	n := &natsServer{t: t, config: t.TempDir() + "/nats.conf", url: "nats://" + addr}
 	require.NoError(t, os.WriteFile(n.config, fmt.Appendf(nil,
-		"server_name: nats-1\nlisten: %q\njetstream {store_dir: %q, sync_interval: always, max_file_store: 1TB}\n", addr, folder), 0o600))
-	n.start()
+		"server_name: nats-1\nlisten: %q\njetstream {store_dir: %q, sync_interval: always, max_file_store: 1TB}\n%s", addr, folder, strings.Join(more, "\n")), 0o600))
 	t.Cleanup(n.stop)
 	return n
 }
@@ -73,7 +82,7 @@ func (n *natsServer) start() {
 }
 
 func (n *natsServer) takesStreams() bool {
-	nc, err := nats.Connect(n.url)
+	nc, err := nats.Connect(n.url, n.options...)
 	if err != nil {
 		return false
 	}
@@ -88,6 +97,9 @@ func (n *natsServer) takesStreams() bool {
 
 // stop ends the server as a supervisor does.
 func (n *natsServer) stop() {
+	if n.running == nil {
+		return
+	}
 	_ = n.running.Process.Signal(syscall.SIGTERM) // it may have ended
 	_ = n.running.Wait()
 }

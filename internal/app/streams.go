@@ -146,15 +146,15 @@ func (a *app) reopen() {
 	}
 }
 
-// applyRest goes on with what had to wait for events under way.
+// applyRest goes on with what had to wait, for NATS or for events under way.
 func (a *app) applyRest(ctx context.Context) {
-	if !a.unfinished {
+	if !a.unfinished || !a.js.Conn().IsConnected() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
 	defer cancel()
-	if err := a.apply(ctx, a.inForce.current(), 0, "the rest of streams.json, which had to wait for events under way"); err != nil {
-		a.Logger.WithError(err).Warn("the rest of streams.json can't be applied; trying again")
+	if err := a.apply(ctx, a.inForce.current(), 0, "what of streams.json had to wait"); err != nil {
+		a.Logger.WithError(err).Warn("what of streams.json had to wait can't be applied; trying again")
 	}
 }
 
