@@ -8,6 +8,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,8 +115,16 @@ func (s *Server) newHTTPServer(tlsConfig *tls.Config) *http.Server {
 
 // serveHTTP takes a request by the routes of this moment; it ends on them.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	s.routes.Load().router.ServeHTTP(w, r)
+	router := s.routes.Load().router
+	if hasEncodedSlash(r.URL) {
+		router.NotFound.ServeHTTP(w, r)
+		return
+	}
+	router.ServeHTTP(w, r)
 }
+
+// hasEncodedSlash tells a path that looks like another one once it is decoded, as it is for the router. To a proxy the two differ (RFC 3986, 2.2).
+func hasEncodedSlash(u *url.URL) bool { return strings.Contains(strings.ToUpper(u.RawPath), "%2F") }
 
 // Addr is the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
