@@ -27,20 +27,22 @@ type clusterFlags struct {
 	tlsCert string
 	tlsKey  string
 	tlsCA   string
+	inboxes string
 }
 
 func (f *clusterFlags) add(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.server, "server", "s", "", "the `URLS` of NATS, separated by commas (default "+defaultServer+")")
-	flags.StringVar(&f.context, "context", "", "a context of the nats command line, by `NAME` or absolute path; --server and the credentials below win over it")
+	flags.StringVar(&f.context, "context", "", "a context of the nats command line, by `NAME` or absolute path; --server and what is below win over it")
 	flags.StringVar(&f.creds, "creds", "", "a `FILE` with user credentials")
 	flags.StringVar(&f.nkey, "nkey", "", "a `FILE` with an NKey seed")
 	flags.StringVar(&f.user, "user", "", "a user `NAME`; the password comes from NATS_PASSWORD alone")
 	flags.StringVar(&f.tlsCert, "tlscert", "", "the client's certificate, a PEM `FILE`")
 	flags.StringVar(&f.tlsKey, "tlskey", "", "the client's key, a PEM `FILE`")
 	flags.StringVar(&f.tlsCA, "tlsca", "", "the authority that signed the server's certificate, a PEM `FILE`")
+	flags.StringVar(&f.inboxes, "inbox-prefix", "", "how the subjects begin on which answers come, a `PREFIX` (default "+strings.TrimSuffix(nats.InboxPrefix, ".")+")")
 	for flag, variable := range map[string]string{
 		"server": "NATS_URL", "context": "NATS_CONTEXT", "creds": "NATS_CREDS", "nkey": "NATS_NKEY", "user": "NATS_USER",
-		"tlscert": "NATS_CERT", "tlskey": "NATS_KEY", "tlsca": "NATS_CA",
+		"tlscert": "NATS_CERT", "tlskey": "NATS_KEY", "tlsca": "NATS_CA", "inbox-prefix": "NATS_INBOX_PREFIX",
 	} {
 		alsoFrom(flags, flag, variable)
 	}
@@ -71,6 +73,12 @@ func (f *clusterFlags) options(lookup func(string) (string, bool)) (string, []na
 	}
 	if f.tlsCA != "" {
 		options = append(options, nats.RootCAs(f.tlsCA))
+	}
+	if f.inboxes != "" {
+		if strings.ContainsAny(f.inboxes, "*> \t") || strings.HasSuffix(f.inboxes, ".") {
+			return "", nil, fmt.Errorf("--inbox-prefix %q (or NATS_INBOX_PREFIX): write the beginning of a subject, such as _INBOX_workers", f.inboxes)
+		}
+		options = append(options, nats.CustomInboxPrefix(f.inboxes))
 	}
 	return server, options, nil
 }

@@ -64,6 +64,7 @@ func TestCredentialFlagsThatCannotWork(t *testing.T) {
 		{clusterFlags{tlsCert: "cert.pem"}, "--tlscert and --tlskey belong together"},
 		{clusterFlags{nkey: "missing.nk"}, "--nkey missing.nk"},
 		{clusterFlags{context: "no-such-context"}, "NATS context no-such-context"},
+		{clusterFlags{inboxes: "_INBOX.>"}, `--inbox-prefix "_INBOX.>"`},
 	} {
 		_, _, err := tc.flags.options(noEnvironment)
 		require.ErrorContains(t, err, tc.want)
@@ -98,10 +99,11 @@ func TestNATSContextSaysWhereAndHow(t *testing.T) {
 	assert.Equal(t, "_MESH", read.InboxPrefix)
 	assert.Equal(t, -1, read.MaxReconnect, "what genmesh chose stays")
 
-	f.server = "nats://elsewhere:4222"
-	url, _, err = f.options(noEnvironment)
+	f.server, f.inboxes = "nats://elsewhere:4222", "_INBOX_workers"
+	url, options, err = f.options(noEnvironment)
 	require.NoError(t, err)
 	assert.Equal(t, "nats://elsewhere:4222", url)
+	assert.Equal(t, "_INBOX_workers", applyOptions(t, options).InboxPrefix)
 }
 
 func applyOptions(t *testing.T, options []nats.Option) nats.Options {

@@ -103,7 +103,7 @@ func (p *program) dev(cmd *cobra.Command, f *devFlags) error {
 		// A bridge that has nothing to do would end the process.
 		Notifications: notificationsOf(t),
 		Console:       console,
-		MetricsAddr:   f.console.metrics,
+		MetricsAddr:   addressOf(f.console.metrics),
 		Apply:         true,
 		LookupEnv:     lookup,
 		Reload:        reloads,

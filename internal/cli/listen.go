@@ -5,6 +5,17 @@ import (
 	"net"
 )
 
+// off switches an address off, as "" does on a command line: an empty variable counts as unset.
+const off = "off"
+
+// addressOf is what a flag for an address says; "" is none.
+func addressOf(flag string) string {
+	if flag == off {
+		return ""
+	}
+	return flag
+}
+
 // listenFlag is an address that a command is about to open, and the flag that changes it.
 type listenFlag struct {
 	flag string

@@ -26,7 +26,7 @@ hands it to every subscriber that streams.json names.
 
 Every flag can also be given in the environment, as GENMESH_ and its name in capitals:
 --log-level is GENMESH_LOG_LEVEL. A flag wins over the environment, the environment over the
-default. The variables of the nats command line (NATS_URL, NATS_CREDS, NATS_CONTEXT ...) work
+default; an empty variable counts as unset. The variables of the nats command line (NATS_URL, NATS_CREDS, NATS_CONTEXT ...) work
 as well. What operators do goes straight to NATS, or through a console with --console-url.
 
 Exit codes: 0 all is well, 1 an error or wrong usage, 2 something would change or has

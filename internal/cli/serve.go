@@ -30,8 +30,9 @@ console alone serves the dashboard and the admin API, and nothing else: for a pr
 Every other process has them, too, at --console, which only this machine reaches unless it has a certificate and an
 access file (genmesh console user makes its entries). --metrics is for scrapers and probes: metrics and health alone, anywhere.
 
-Streams and consumers are made by genmesh apply. Until they exist, workers wait for them and
-webhooks are answered 503. With --apply the process makes them itself, at the start and after each
+NATS may come later than the process, which waits for it and is not ready; where NATS refuses it at
+its start it ends. Streams and consumers are made by genmesh apply. Until they exist, workers wait
+for them and webhooks are answered 503. With --apply the process makes them itself, at the start and after each
 edit of streams.json, except for what would lose data.
 
 SIGHUP asks for another look at streams.json, secrets and target files. SIGINT and SIGTERM end the
@@ -40,7 +41,7 @@ signal ends it at once.`
 
 const serveExample = `  genmesh serve --server nats://n1:4222,nats://n2:4222 --creds mesh.creds
   genmesh serve ingress --http :8443 --tls-cert cert.pem --tls-key key.pem
-  genmesh serve workers --console "" --metrics :8091
+  genmesh serve workers --console off --metrics :8091
   genmesh serve console --console :8443 --console-access access.json --console-tls-cert cert.pem --console-tls-key key.pem
   genmesh serve notifications --forward-to https://mesh.example.com`
 
@@ -98,7 +99,7 @@ func (p *program) serve(cmd *cobra.Command, f *serveFlags, parts []string) error
 	}
 	config := app.Config{
 		Streams:     p.streamsFile(cmd),
-		MetricsAddr: f.console.metrics,
+		MetricsAddr: addressOf(f.console.metrics),
 		Apply:       f.apply,
 		LookupEnv:   p.LookupEnv,
 		Logger:      log,
