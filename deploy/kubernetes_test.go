@@ -194,6 +194,20 @@ func mounted(t *testing.T, k kustomization, m manifest, file string) bool {
 	return false
 }
 
+// TestTheManualNamesEachSecret that a pod waits for until somebody has made it.
+func TestTheManualNamesEachSecret(t *testing.T) {
+	files, err := filepath.Glob("kubernetes/*.yaml")
+	require.NoError(t, err)
+	manual, found := read(t, "../docs/production.md"), 0
+	for _, file := range files {
+		for _, secret := range names(read(t, file), `(?:secretName:|secretKeyRef: \{name:|secretRef:\s+name:) ([\w-]+)`) {
+			assert.Regexp(t, "(?m)^\\| .*`"+secret+"`.* \\|", manual, file)
+			found++
+		}
+	}
+	assert.GreaterOrEqual(t, found, 10)
+}
+
 // secretKeys are the names in the secrets that docs/production.md has people make; those of certificates are cert-manager's.
 var secretKeys = []string{"tls.crt", "tls.key", "ca.crt", "access.json"}
 

@@ -2,7 +2,6 @@ package deploy_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -83,8 +82,8 @@ func (n *node) connect(role string, more ...nats.Option) *nats.Conn {
 	n.t.Helper()
 	certificate, key := n.roles.signed(role + ".genmesh")
 	options := append([]nats.Option{nats.ClientCert(certificate, key), nats.RootCAs(n.roles.file)}, more...)
-	if inboxes(n.t, role) != "" {
-		options = append(options, nats.CustomInboxPrefix("_INBOX_"+role))
+	if prefix := inboxes(n.t, role); prefix != "" {
+		options = append(options, nats.CustomInboxPrefix(prefix))
 	}
 	nc, err := nats.Connect(n.url(), options...)
 	require.NoError(n.t, err)
@@ -92,15 +91,14 @@ func (n *node) connect(role string, more ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// inboxes is the context that ships for a role, or "" for those that use the inboxes that everybody has.
+// inboxes is how the inboxes of a role begin, or "" for one that may use those that everybody has.
 func inboxes(t *testing.T, role string) string {
 	t.Helper()
-	file, err := filepath.Abs(filepath.Join("nats", "inboxes", role+".json"))
-	require.NoError(t, err)
-	if _, err := os.Stat(file); err != nil {
+	prefix := "_INBOX_" + role
+	if !strings.Contains(read(t, "nats/roles.conf"), `subscribe: {allow: ["`+prefix+`.>"`) {
 		return ""
 	}
-	return file
+	return prefix
 }
 
 // serverLog keeps what a server warns of.

@@ -33,8 +33,8 @@ func (n *node) part(role, streams string, more map[string]string) part {
 		"NATS_URL": n.url(), "NATS_CERT": certificate, "NATS_KEY": key, "NATS_CA": n.roles.file,
 		"GENMESH_STREAMS": streams, "GENESYS_WEBHOOK_SECRET": webhookSecret, "CRM_URL": "https://crm.example.com",
 	}
-	if file := inboxes(n.t, role); file != "" {
-		env["NATS_CONTEXT"] = file
+	if prefix := inboxes(n.t, role); prefix != "" {
+		env["NATS_INBOX_PREFIX"] = prefix
 	}
 	maps.Copy(env, more)
 	return part{n.t, env}

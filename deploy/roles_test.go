@@ -36,11 +36,11 @@ func TestEachRoleDoesItsWholeJob(t *testing.T) {
 
 	webhooks, metrics, console, viewers := meshtest.FreeAddr(t), meshtest.FreeAddr(t), meshtest.FreeAddr(t), meshtest.FreeAddr(t)
 	ingress := func() (end func()) {
-		return n.part("ingress", streams, nil).serve(webhooks, "ingress", "--console=", "--http", webhooks)
+		return n.part("ingress", streams, nil).serve(webhooks, "ingress", "--console=off", "--http", webhooks)
 	}
 	endIngress := ingress()
 	targets := map[string]string{"CRM_URL": crm.URL, "COMPLIANCE_URL": "log:"}
-	n.part("workers", streams, targets).serve(metrics, "workers", "--console=", "--metrics", metrics)
+	n.part("workers", streams, targets).serve(metrics, "workers", "--console=off", "--metrics", metrics)
 	n.part("console", mended, nil).serve(console, "console", "--console", console)
 	n.part("viewer", mended, nil).serve(viewers, "console", "--console", viewers)
 
@@ -65,6 +65,7 @@ func TestEachRoleDoesItsWholeJob(t *testing.T) {
 	assert.Contains(t, viewer.runs("timeline", "i-c"), "crm")
 	viewer.runs("subscriber", "list")
 	viewer.runs("audit")
+	doctor(t, n, apply.env["GENMESH_STREAMS"])
 	assert.Empty(t, n.log.with("Violation"))
 }
 
@@ -108,6 +109,26 @@ func mend(t *testing.T, operator part, crm *crm, hook, name string) {
 	assert.Contains(t, operator.runs("timeline", one, "--bodies"), "analytics")
 	operator.runs("erase", other, "--yes", "--because", "request 4711")
 	assert.Contains(t, operator.runs("audit"), "erase")
+}
+
+// doctor asks all about the mesh with the rights of a viewer, and about its nodes with those of a monitor. A node by itself is no production, but
+// nothing stays in the dark.
+func doctor(t *testing.T, n *node, streams string) {
+	t.Helper()
+	certificate, key := n.roles.signed("monitor.genmesh")
+	monitor := filepath.Join(t.TempDir(), "monitor.json")
+	require.NoError(t, os.WriteFile(monitor, fmt.Appendf(nil, `{"cert": %q, "key": %q, "ca": %q}`, certificate, key, n.roles.file), 0o600))
+	_, out, problems := n.part("viewer", streams, nil).run("doctor", "--production", "--system-context", monitor, "-o", "json")
+	assert.Empty(t, problems)
+	var findings []struct{ Check, Status, Detail string }
+	require.NoError(t, json.Unmarshal([]byte(out), &findings))
+	told := map[string]string{}
+	for _, f := range findings {
+		told[f.Check] = f.Status
+	}
+	for _, check := range []string{"permissions", "plan", "clock", "fsync", "node health"} {
+		assert.Equal(t, "ok", told[check], "%s\n%s", check, out)
+	}
 }
 
 // abandon tells what the server tells of an event whose deliveries are used up, of the latest one: the workers have to bury it.
@@ -215,7 +236,13 @@ var forbidden = map[string]struct{ publish, subscribe []string }{
 			"$JS.API.STREAM.MSG.DELETE.INTERACTIONS", "$JS.API.STREAM.MSG.DELETE.DEAD_LETTERS",
 			"$JS.API.STREAM.MSG.GET.KV_genmesh", "$JS.API.DIRECT.GET.KV_genmesh.$KV.genmesh.pause.crm", "$JS.API.STREAM.MSG.DELETE.QUARANTINE",
 			"$JS.API.CONSUMER.CREATE.DEAD_LETTERS.new", "$JS.API.CONSUMER.CREATE.KV_genmesh.new", "$JS.API.CONSUMER.PAUSE.INTERACTIONS.crm",
-			"$JS.API.CONSUMER.DELETE.DEAD_LETTERS.crm",
+			"$JS.API.CONSUMER.DELETE.DEAD_LETTERS.crm", "$JS.API.CONSUMER.LIST.INTERACTIONS", "$JS.API.CONSUMER.NAMES.INTERACTIONS",
+			// the scrub, which processes with a console do
+			"audit.scrub", "$KV.genmesh.scrub.turn", "$JS.API.DIRECT.GET.KV_genmesh.$KV.genmesh.scrub.turn", "$JS.API.DIRECT.GET.KV_genmesh.$KV.genmesh.born",
+			"$JS.API.DIRECT.GET.INTERACTIONS", "$JS.API.DIRECT.GET.QUARANTINE", "$JS.API.DIRECT.GET.DEAD_LETTERS", "$JS.API.DIRECT.GET.DELIVERIES",
+			"$JS.API.DIRECT.GET.AUDIT", "$JS.API.STREAM.MSG.GET.DEAD_LETTERS", "$JS.API.STREAM.MSG.GET.DELIVERIES", "$JS.API.STREAM.MSG.GET.AUDIT",
+			"$JS.API.STREAM.MSG.GET.ADVISORIES", "$JS.API.CONSUMER.CREATE.AUDIT.new", "$JS.API.CONSUMER.DELETE.AUDIT.new",
+			"$JS.API.CONSUMER.INFO.AUDIT.new", "$JS.API.CONSUMER.MSG.NEXT.AUDIT.new",
 		}, changes...),
 		subscribe: append([]string{"_INBOX_console.>", "_INBOX_workers.>", "_mesh.deliver.>"}, listens...),
 	},
@@ -286,6 +313,20 @@ func assertRefused(t *testing.T, refused <-chan error, what string) {
 	case <-time.After(20 * time.Second):
 		require.Fail(t, "nobody refuses it", what)
 	}
+}
+
+// TestEachServiceOfTheComposeFileHearsOnItsOwnInboxes: beside each certificate stands the role that it is of.
+func TestEachServiceOfTheComposeFileHearsOnItsOwnInboxes(t *testing.T) {
+	file := read(t, "../docker-compose.yml")
+	certificates := names(file, `\./deploy/tls/(\w+):/etc/genmesh/identity`)
+	require.ElementsMatch(t, []string{"apply", "ingress", "workers", "console", "operator"}, certificates)
+	var own []string
+	for _, role := range certificates {
+		if prefix := inboxes(t, role); prefix != "" {
+			own = append(own, prefix)
+		}
+	}
+	assert.ElementsMatch(t, own, names(file, `NATS_INBOX_PREFIX: (\S+)`))
 }
 
 func TestOperatorMayDoAllInTheMeshAndNothingToTheServers(t *testing.T) {

@@ -2,6 +2,8 @@ package deploy_test
 
 import (
 	"maps"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -52,10 +54,22 @@ func TestUnitsGetTheFilesThatTheyName(t *testing.T) {
 			continue
 		}
 		assert.Equal(t, "/etc/genmesh/tls/"+u.part()+".crt", u.credentials()["identity.crt"])
-		context, is := strings.CutPrefix(u.environment(t)["NATS_CONTEXT"], "/etc/genmesh/")
-		require.True(t, is)
-		assert.FileExists(t, context)
-		assert.Equal(t, "nats/inboxes/"+u.part()+".json", context)
+		assert.Equal(t, inboxes(t, u.part()), u.environment(t)["NATS_INBOX_PREFIX"])
+	}
+}
+
+// TestTheManualSaysWhichFileGoesWhere: for those of roles it names one.
+func TestTheManualSaysWhichFileGoesWhere(t *testing.T) {
+	manual := read(t, "../docs/production.md")
+	for name, u := range readUnits(t) {
+		wanted := append(slices.Collect(maps.Values(u.credentials())), u.one(t, "EnvironmentFile"))
+		for _, file := range wanted {
+			if strings.HasPrefix(file, "/etc/genmesh/tls/"+u.part()+".") {
+				file = strings.Replace(file, u.part(), "apply", 1)
+			}
+			folder, base := path.Split(file)
+			assert.Regexp(t, `(?m)^\| `+folder+`.*\b`+regexp.QuoteMeta(base), manual, name)
+		}
 	}
 }
 

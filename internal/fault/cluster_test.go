@@ -73,7 +73,7 @@ cluster {
 	return c
 }
 
-// start launches all nodes that don't run and waits until each of them knows the leader.
+// start launches all nodes that don't run and waits until each has read its streams and takes clients. A leader may come later.
 func (c *cluster) start() {
 	c.t.Helper()
 	for _, n := range c.nodes {
