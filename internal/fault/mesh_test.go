@@ -108,7 +108,14 @@ func readAll(ctx context.Context, js jetstream.JetStream, name string, each func
 // settled waits until nothing waits for the subscribers any more, and returns the verdict on the run.
 func settled(t testing.TB, l *ledger.Ledger, js jetstream.JetStream, within time.Duration, subscribers ...*subscriber) ledger.Verdict {
 	t.Helper()
-	var v ledger.Verdict
+	return settledWhere(t, l, js, within, ledger.Verdict.Err, subscribers...)
+}
+
+// settledWhere waits until nothing of the verdict is wrong any more.
+func settledWhere(
+	t testing.TB, l *ledger.Ledger, js jetstream.JetStream, within time.Duration, wrong func(ledger.Verdict) error, subscribers ...*subscriber,
+) (v ledger.Verdict) {
+	t.Helper()
 	deadline := time.Now().Add(within)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), min(within, 20*time.Second)) // a question may stay without an answer
@@ -116,11 +123,12 @@ func settled(t testing.TB, l *ledger.Ledger, js jetstream.JetStream, within time
 		cancel()
 		if err == nil {
 			v = l.Check(after)
-			err = v.Err()
+			err = wrong(v)
 		}
 		if err == nil || time.Now().After(deadline) {
 			tally := l.Tally()
-			t.Logf("%d events answered, %d tries refused, longest stall %s, taken again %v", tally.Answered, tally.Refused, tally.Stall.Round(time.Millisecond), v.Doubled)
+			t.Logf("%d events answered, %d tries refused, longest stall %s, taken again %v",
+				tally.Answered, tally.Refused, tally.Stall.Round(time.Millisecond), v.Doubled)
 			require.NoError(t, err)
 			require.Positive(t, tally.Answered)
 			return v
