@@ -60,21 +60,11 @@ func (d *disk) back() {
 	d.mount()
 }
 
-// memory is a file system of so many megabytes, which can grow.
-type memory struct {
-	t   testing.TB
-	dir string
-}
-
-func newMemory(t testing.TB, megabytes int) *memory {
+// newMemory mounts a file system of so many megabytes that ends with the test.
+func newMemory(t testing.TB, megabytes int) (dir string) {
 	t.Helper()
-	m := &memory{t: t, dir: t.TempDir()}
-	require.NoError(t, do("mount", "-t", "tmpfs", "-o", "size="+strconv.Itoa(megabytes)+"m", "tmpfs", m.dir))
-	t.Cleanup(func() { _ = syscall.Unmount(m.dir, syscall.MNT_DETACH) })
-	return m
-}
-
-func (m *memory) resize(megabytes int) {
-	m.t.Helper()
-	require.NoError(m.t, do("mount", "-o", "remount,size="+strconv.Itoa(megabytes)+"m", m.dir))
+	dir = t.TempDir()
+	require.NoError(t, do("mount", "-t", "tmpfs", "-o", "size="+strconv.Itoa(megabytes)+"m", "tmpfs", dir))
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
 }

@@ -106,12 +106,12 @@ func TestTheDiskFillsAndEmpties(t *testing.T) {
 	l := ledger.New()
 	crm := subscribe(t, l, "crm")
 	store := newMemory(t, 96)
-	mesh := newDev(t, writeConfiguration(t, configuration(1, crm.entry(""))), store.dir)
+	mesh := newDev(t, writeConfiguration(t, configuration(1, crm.entry(""))), store)
 	mesh.start()
 	load := send(t, l, "full", 8, 0, mesh.ingress)
 	for range rounds(1, 5) {
 		load.more(200, time.Minute)
-		filler := filepath.Join(store.dir, "filler")
+		filler := filepath.Join(store, "filler")
 		_ = exec.Command("dd", "if=/dev/zero", "of="+filler, "bs=64k").Run() // until nothing goes on to the disk any more
 		require.Eventually(t, func() bool { return get(mesh.ready) == 503 }, 20*time.Second, 100*time.Millisecond, "it does not say that it can't store")
 		before := l.Tally().Answered
