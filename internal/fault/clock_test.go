@@ -67,7 +67,8 @@ func readSkew(name string) {
 func buildWithClocks(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	source := filepath.Join(runtime.GOROOT(), "src", "time", "time.go") //nolint:staticcheck // the same tool chain builds the programs
+	//lint:ignore SA1019 the same tool chain builds the programs
+	source := filepath.Join(runtime.GOROOT(), "src", "time", "time.go")
 	plain, err := os.ReadFile(source)
 	require.NoError(t, err)
 	const now = "sec, nsec, mono := runtimeNow()\n"
