@@ -299,7 +299,7 @@ func TestDoctorComparesStreamsWithTheDisk(t *testing.T) {
 
 	huge := topologyOf(t, editedStreams(t, "10737418240", "1152921504606846976"))
 	findings = diskProbe(folder, huge)(t.Context())
-	assert.Equal(t, healthWarn, findings[0].Status, findings[0].Detail)
+	assert.Equal(t, healthTrap, findings[0].Status, findings[0].Detail)
 
 	assert.Equal(t, healthFail, diskProbe(filepath.Join(folder, "missing"), fits)(t.Context())[0].Status)
 	assert.Empty(t, diskProbe("", fits)(t.Context()))

@@ -27,7 +27,7 @@ func diskProbe(folder string, t *mesh.Topology) probe {
 		}
 		wanted := storedBytes(t, false) - used
 		if space.Free < wanted {
-			return []finding{doubtful(check, fmt.Sprintf("the streams may grow by %s, %s is free", bytesText(wanted), bytesText(space.Free)),
+			return []finding{trapped(check, fmt.Sprintf("the streams may grow by %s, %s is free", bytesText(wanted), bytesText(space.Free)),
 				"lower max_bytes, or free space: a full disk stops the server")}
 		}
 		return []finding{good(check, "%s is free, the streams may grow by %s", bytesText(space.Free), bytesText(max(wanted, 0)))}

@@ -191,7 +191,7 @@ func TestDoctorSaysWhatTheDuplicateWindowCosts(t *testing.T) {
 		byCheck[f.Check] = f
 	}
 	assert.Equal(t, healthOK, byCheck["window INTERACTIONS"].Status)
-	assert.Contains(t, byCheck["window INTERACTIONS"].Detail, "remember about 20 ids on average, 2.734 KiB of memory")
+	assert.Contains(t, byCheck["window INTERACTIONS"].Detail, "remember about 20 ids on average, 6.25 KiB of memory")
 	assert.Equal(t, healthTrap, byCheck["in hand crm"].Status)
 	assert.Contains(t, byCheck["in hand crm"].Remedy, "max_ack_pending")
 	assert.NotContains(t, byCheck, "in hand compliance")

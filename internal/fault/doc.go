@@ -6,7 +6,7 @@
 // leaves it.
 //
 //	go test -tags fault -short ./internal/fault    # a round or two of each fault, as in CI
-//	go test -tags fault -timeout 3h ./internal/fault
+//	go test -tags fault -timeout 6h ./internal/fault
 //
 // The programs under test are the real ones, in processes of their own: genmesh as it ships, and the nats-server of go.mod.
 package fault

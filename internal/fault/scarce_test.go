@@ -54,7 +54,7 @@ func occupy(t testing.TB, addr string, many int) []net.Conn {
 	return all
 }
 
-// TestLittleMemory: a thousand large events at once, dripped, in a process that may have 256 MiB.
+// TestLittleMemory: a thousand large events at once, dripped, in a process whose soft limit (GOMEMLIMIT) is 192 MiB.
 func TestLittleMemory(t *testing.T) {
 	l := ledger.New()
 	crm := subscribe(t, l, "crm")

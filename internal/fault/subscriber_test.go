@@ -19,11 +19,13 @@ import (
 
 // subscriber is an HTTP target that enters in the ledger what it takes.
 type subscriber struct {
+	t      testing.TB
 	name   string
 	url    string
 	ledger *ledger.Ledger
 
-	mu sync.Mutex
+	mu   sync.Mutex
+	keys map[ledger.Name]string // under which Idempotency-Key each event came first
 	// serve answers in place of the subscriber; it reports whether it did. What it answers 2xx it enters itself.
 	serve func(w http.ResponseWriter, r *http.Request, body []byte) bool
 }
@@ -31,7 +33,7 @@ type subscriber struct {
 // subscribe starts a subscriber on an address of the loopback, or of host.
 func subscribe(t testing.TB, l *ledger.Ledger, name string, host ...string) *subscriber {
 	t.Helper()
-	s := &subscriber{name: name, ledger: l}
+	s := &subscriber{t: t, name: name, ledger: l, keys: map[ledger.Name]string{}}
 	at := "127.0.0.1"
 	if len(host) > 0 {
 		at = host[0]
@@ -55,12 +57,28 @@ func (s *subscriber) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	s.checkKey(r, body)
 	s.mu.Lock()
 	serve := s.serve
 	s.mu.Unlock()
 	if serve == nil || !serve(w, r, body) {
 		s.ledger.Arrived(s.name, body)
 	}
+}
+
+// checkKey sees to it that an event has the same key whenever it comes.
+func (s *subscriber) checkKey(r *http.Request, body []byte) {
+	name, known := ledger.NameOf(body)
+	if !known {
+		return
+	}
+	key := r.Header.Get("Idempotency-Key")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if first, again := s.keys[name]; again && first != key || key == "" {
+		s.t.Errorf("%s got %s under the Idempotency-Key %q, and before under %q", s.name, name, key, first)
+	}
+	s.keys[name] = key
 }
 
 // answer makes the subscriber answer as f does from now on; nil is all is well.

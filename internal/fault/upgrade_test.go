@@ -11,7 +11,7 @@ import (
 	"github.com/genmesh/genmesh/internal/fault/ledger"
 )
 
-// TestRollingUpgrade replaces each process of a production mesh under load, one after another, as docs/production.md says: the nodes, each only
+// TestRollingUpgrade replaces each process of a mesh under load by a new one of the same program, one after another, in the order of docs/production.md: the nodes, each only
 // after the one before has caught up, then ingress and workers.
 func TestRollingUpgrade(t *testing.T) {
 	l := ledger.New()
