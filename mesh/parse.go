@@ -21,7 +21,7 @@ func ParseTopology(data []byte, opts ParseOptions) (*Topology, error) {
 	r := &report{file: cmp.Or(opts.Name, "streams.json"), data: data}
 	if len(data) > MaxTopologyBytes {
 		r.data = nil
-		r.add(0, "", fmt.Sprintf("the file has %d bytes; at most %d are allowed", len(data), MaxTopologyBytes), "")
+		r.add(0, "", fmt.Sprintf("the file is too large: it may have at most %d bytes", MaxTopologyBytes), "")
 		return nil, r.err()
 	}
 	root := parseTree(data, r)

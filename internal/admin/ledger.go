@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/genmesh/genmesh/mesh"
@@ -127,7 +128,7 @@ func (by By) check() error {
 
 // checkGiven refuses a missing reason, too; whom it is for says who reads it.
 func (by By) checkGiven(whom string) error {
-	if by.Reason == "" {
+	if strings.TrimSpace(by.Reason) == "" {
 		return Invalid("a reason is missing: say why, for " + whom)
 	}
 	return by.check()

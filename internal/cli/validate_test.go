@@ -81,7 +81,7 @@ func TestValidateFileThatWasNamedMustExist(t *testing.T) {
 func TestValidateRefusesAHugeFile(t *testing.T) {
 	o := run(t, "validate", "--streams", file(t, "huge.json", strings.Repeat(" ", mesh.MaxTopologyBytes+1)))
 	assert.Equal(t, exitError, o.code)
-	assert.Contains(t, o.err, "at most 1048576 are allowed")
+	assert.Contains(t, o.err, "at most 1048576 bytes")
 }
 
 func TestMissingFileIsNeverReplacedByTheBuiltInOneAgainstACluster(t *testing.T) {

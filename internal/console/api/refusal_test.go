@@ -117,6 +117,7 @@ func TestWhatMakesNoSenseIsRefusedByName(t *testing.T) {
 		{"POST", "/subscribers/crm/pause", `{"reason": "why", "for": 7}`, 400, "body: for: "},
 		{"POST", "/subscribers/crm/pause", `{"reason": 7}`, 400, "body: reason: it must be a string"},
 		{"POST", "/subscribers/crm/pause", `{}`, 400, "a reason is missing"},
+		{"POST", "/subscribers/crm/pause", `{"reason": " \t "}`, 400, "a reason is missing"},
 		{"POST", "/subscribers/crm/pause", ``, 400, "a reason is missing"},
 		{"POST", "/subscribers/crm/pause", `{"reason": "` + long + `"}`, 400, "at most 1024"},
 		{"POST", "/subscribers/crm/pause", `{"reason": "a", "reason": "b"}`, 400, "body: it is not JSON"},
