@@ -194,6 +194,9 @@ func (s *streamCommitter) run(ctx context.Context) {
 func (s *streamCommitter) step(ctx, work context.Context) {
 	stopping, queue := ctx.Done(), s.queue
 	if ctx.Err() != nil {
+		if s.flying == 0 {
+			return // it has ended since run asked
+		}
 		stopping = nil // only waiting for what flies
 	}
 	if !s.asked {
