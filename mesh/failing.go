@@ -14,11 +14,11 @@ import (
 type failures struct {
 	first, last time.Time
 	unanswered  time.Time // when the latest publication that got no answer began; zero if there was none
-	// mute names the nats-server that tells about the stream and answers nothing that is published to it; "" if there is none. That is how
-	// nats-server 2.15 does after a write that failed, as on a full disk, until it is restarted. All else that it says of itself is well.
-	mute   string
-	mutely informant // who told about the stream when that was found
-	told   bool      // the log has said that events are not taken
+	// mute is the nats-server that tells about the stream and answers nothing that is published to it, as it was when that was found; the zero
+	// value if there is none. That is how nats-server 2.15 does after a write that failed, as on a full disk, until it is restarted. All else that
+	// it says of itself is well.
+	mute informant
+	told bool // the log has said that events are not taken
 }
 
 const (
@@ -35,9 +35,9 @@ const (
 func (f *failures) why(stream string) error {
 	since := f.first.UTC().Format(time.RFC3339)
 	switch {
-	case f.mute != "":
+	case f.mute.server != "":
 		return fmt.Errorf("stream %s has stored nothing since %s: nats-server %s answers, but not what is published. Its disk may be full: "+
-			"free space there, then restart that nats-server (one in this process does so itself). In a cluster it may have lost the others", stream, since, f.mute)
+			"free space there, then restart that nats-server (one in this process does so itself). In a cluster it may have lost the others", stream, since, f.mute.server)
 	case f.last.Sub(f.first) > failingTime:
 		return fmt.Errorf("stream %s has stored nothing since %s", stream, since)
 	}
@@ -47,7 +47,7 @@ func (f *failures) why(stream string) error {
 // refusal is why an event is not even tried, or nil.
 func (s *streamCommitter) refusal() error {
 	f := s.failing.Load()
-	if f == nil || f.mute == "" {
+	if f == nil || f.mute.server == "" {
 		return nil
 	}
 	now, latest := time.Now().UnixNano(), s.trial.Load()
@@ -63,7 +63,7 @@ func (s *streamCommitter) refusal() error {
 // counts (server/jetstream_batching.go: before that the answer is an error), and no batch goes there.
 func (s *streamCommitter) unproven() error {
 	f := s.failing.Load()
-	if f == nil || f.mute == "" || s.facts.replicated {
+	if f == nil || f.mute.server == "" || s.facts.replicated {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, f.why(s.stream))
@@ -150,18 +150,18 @@ func (s *streamCommitter) judgeFailures(f streamFacts) {
 	before := s.failing.Load()
 	switch {
 	case before == nil:
-	case before.mute != "" && f.from.isAnother(before.mutely):
+	case before.mute.server != "" && f.from.isAnother(before.mute):
 		after := *before
-		after.mute = ""
+		after.mute = informant{}
 		s.failing.Store(&after)
-	case before.mute == "" && before.unanswered.After(s.steady):
+	case before.mute.server == "" && before.unanswered.After(s.steady):
 		s.refuseAll(*before, f.from)
 	}
 }
 
 // refuseAll lets nothing go out any more but trials.
 func (s *streamCommitter) refuseAll(f failures, mute informant) {
-	f.mute, f.mutely, f.told = mute.server, mute, true
+	f.mute, f.told = mute, true
 	s.trial.Store(time.Now().UnixNano())
 	s.failing.Store(&f)
 	why := f.why(s.stream)
