@@ -18,6 +18,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/mesh/embedded/disk"
 )
 
 const (
@@ -28,21 +30,27 @@ const (
 	noticed = 4 * time.Second
 )
 
-// smallDisk is a file system of 24 MB.
+// A file system that is small enough to be filled at once, and one whose reserve is many times what callers store between two looks at it.
+const (
+	smallest = 24 << 20
+	small    = 256 << 20
+)
+
+// smallDisk is a file system of its own.
 type smallDisk struct {
 	t      *testing.T
 	folder string
 	filler string
 }
 
-func mountSmallDisk(t *testing.T) *smallDisk {
+func mountSmallDisk(t *testing.T, size int) *smallDisk {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root may mount the small file system that is filled here")
 	}
 	d := &smallDisk{t: t, folder: t.TempDir()}
 	d.filler = filepath.Join(d.folder, "filler")
-	d.run("mount", "-t", "tmpfs", "-o", "size=24m", "genmesh-test", d.folder)
+	d.run("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", size), "genmesh-test", d.folder)
 	t.Cleanup(func() { d.run("umount", "--lazy", d.folder) }) // a server that has ended lets go of its files a moment later
 	return d
 }
@@ -53,20 +61,24 @@ func (d *smallDisk) run(command ...string) {
 	require.NoError(d.t, err, "%v: %s", command, out)
 }
 
-// fill leaves so many bytes free.
-func (d *smallDisk) fill(leave int) {
+// fill leaves at most so many bytes free. Unless that is 0 no one else meets a full disk meanwhile.
+func (d *smallDisk) fill(leave int64) {
 	d.t.Helper()
 	file, err := os.Create(d.filler)
 	require.NoError(d.t, err)
 	defer file.Close()
-	const page = 4096
-	total := 0
-	for err == nil {
-		_, err = file.Write(make([]byte, page))
-		total += page
+	zeros := make([]byte, 1<<20)
+	for {
+		space, err := disk.Read(d.folder)
+		require.NoError(d.t, err)
+		if space.Free <= leave {
+			return
+		}
+		if _, err = file.Write(zeros[:min(space.Free-leave, int64(len(zeros)))]); err != nil {
+			require.ErrorContains(d.t, err, "no space left on device")
+			require.Zero(d.t, leave)
+		}
 	}
-	require.ErrorContains(d.t, err, "no space left on device")
-	require.NoError(d.t, file.Truncate(int64(total-page-leave)))
 }
 
 func (d *smallDisk) free() { require.NoError(d.t, os.Remove(d.filler)) }
@@ -286,7 +298,7 @@ func (p *process) failToWrite(t *testing.T) {
 func TestAfterAFullDiskTheProcessGoesOnByItself(t *testing.T) {
 	for name, giveSpace := range map[string]func(*smallDisk){"space is freed": (*smallDisk).free, "the disk grows": (*smallDisk).enlarge} {
 		t.Run(name, func(t *testing.T) {
-			disk, crm := mountSmallDisk(t), newRecord(t)
+			disk, crm := mountSmallDisk(t, smallest), newRecord(t)
 			p := devOn(t, disk, crm.url)
 			callers, stop := startCallers(t, p.desk(), 8)
 			callers.untilMore(100, recovery, p)
@@ -323,15 +335,15 @@ func (c *callers) countAfter(while time.Duration) int {
 
 // What is kept in reserve is for what was taken already: its deliveries go on, and nothing breaks.
 func TestNearlyFullDiskTakesNoEventsAndDeliversThoseItHas(t *testing.T) {
-	disk, crm := mountSmallDisk(t), newRecord(t)
+	disk, crm := mountSmallDisk(t, small), newRecord(t)
 	p := devOn(t, disk, crm.url)
 	crm.close(true)
 	callers, stop := startCallers(t, p.desk(), 4)
 	callers.untilMore(100, recovery, p)
 
-	disk.fill(1 << 20)
+	disk.fill(small / 21) // a twentieth is the reserve
 	why := p.untilUnready(t, firstWord+noticed)
-	assert.Contains(t, why, "the disk of the data folder is nearly full. Free space until there are 2 MB")
+	assert.Contains(t, why, "the disk of the data folder is nearly full. Free space until there are 17 MB")
 	p.eventually(t, func() bool { n, slowest := callers.refusals(); return n > 0 && slowest < firstWord+noticed }, "senders are told at once")
 	crm.close(false)
 	crm.awaitAll(callers, p)
@@ -347,7 +359,7 @@ func TestNearlyFullDiskTakesNoEventsAndDeliversThoseItHas(t *testing.T) {
 
 // A process that ends while its server waits for space ends in order.
 func TestProcessEndsWhileItsDiskIsFull(t *testing.T) {
-	disk, crm := mountSmallDisk(t), newRecord(t)
+	disk, crm := mountSmallDisk(t, smallest), newRecord(t)
 	p := devOn(t, disk, crm.url)
 	callers, stop := startCallers(t, p.desk(), 4)
 	callers.untilMore(20, recovery, p)
@@ -363,7 +375,7 @@ func TestProcessEndsWhileItsDiskIsFull(t *testing.T) {
 
 // A nats-server elsewhere is the operator's to restart: the process says so, refuses at once meanwhile, and needs no hand itself.
 func TestAfterAFullDiskOfAnotherServerTheProcessSaysWhatToDo(t *testing.T) {
-	disk, crm := mountSmallDisk(t), newRecord(t)
+	disk, crm := mountSmallDisk(t, smallest), newRecord(t)
 	server := startNATSServer(t, filepath.Join(disk.folder, "data"))
 	c := recorder(t, crm.url)
 	c.NATSURL = server.url

@@ -26,6 +26,9 @@ const (
 	lateFor = 5 * time.Second
 	// margin is how much further back than their last known delivery the subscribers of the second site begin.
 	margin = 10 * time.Second
+	// atOnce is how many events the senders have under way. What the first site handed on and did not answer is sent again to the second one,
+	// which may not have it.
+	atOnce = 16
 )
 
 // TestTheSecondSite does what docs/second-site.md says, with the files that it names: a site is copied over a long line, which breaks once, and
@@ -47,7 +50,7 @@ func TestTheSecondSite(t *testing.T) {
 	front.lead(east.http())
 	theLineBreaks(t, l, front, far, east, west)
 
-	load := send(t, l, "site", 16, 2*time.Millisecond, front.addr())
+	load := send(t, l, "site", atOnce, 2*time.Millisecond, front.addr())
 	load.more(300, time.Minute)
 	before := l.Tally().Answered
 	pause(t.Context(), lateFor)
@@ -77,11 +80,11 @@ func TestTheSecondSite(t *testing.T) {
 		nodes, late/int(lateFor/time.Second), 2*longWay, len(lost), l.Tally().Answered, took.Round(100*time.Millisecond))
 	assert.LessOrEqual(t, len(lost), late)
 	assert.Positive(t, v.Doubled["crm"], "subscribers begin before the end: else what was under way is missing")
-	doubledAtMost(t, v, again)
+	doubledAtMost(t, v, again+atOnce)
 
 	left := east.handOut(streams, crm, analytics)
 	v = settledWhere(t, l, west.js, 2*time.Minute, onlyHistoryLacks(lost), crm, analytics)
-	doubledAtMost(t, v, again+left)
+	doubledAtMost(t, v, again+atOnce+left)
 
 	for i, line := range far {
 		line.lead(east.addrs[i] + ":7422")
@@ -98,7 +101,7 @@ func TestTheSecondSite(t *testing.T) {
 // theLineBreaks while events come, and is there again.
 func theLineBreaks(t testing.TB, l *ledger.Ledger, front *line, far []*line, east, west *place) {
 	t.Helper()
-	load := send(t, l, "cut", 16, 2*time.Millisecond, front.addr())
+	load := send(t, l, "cut", atOnce, 2*time.Millisecond, front.addr())
 	load.more(300, time.Minute)
 	for _, line := range far {
 		line.cut()

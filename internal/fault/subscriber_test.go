@@ -30,10 +30,15 @@ type subscriber struct {
 	serve func(w http.ResponseWriter, r *http.Request, body []byte) bool
 }
 
+// newSubscriber is a handler; who serves it sets its url.
+func newSubscriber(t testing.TB, l *ledger.Ledger, name string) *subscriber {
+	return &subscriber{t: t, name: name, ledger: l, keys: map[ledger.Name]string{}}
+}
+
 // subscribe starts a subscriber on an address of the loopback, or of host.
 func subscribe(t testing.TB, l *ledger.Ledger, name string, host ...string) *subscriber {
 	t.Helper()
-	s := &subscriber{t: t, name: name, ledger: l, keys: map[ledger.Name]string{}}
+	s := newSubscriber(t, l, name)
 	at := "127.0.0.1"
 	if len(host) > 0 {
 		at = host[0]

@@ -3,6 +3,7 @@
 package fault
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -175,7 +176,7 @@ func (a *ages) percentile(p int) time.Duration {
 // TestATargetWhoseCertificateHasEnded gets nothing, and spends nothing; once it is renewed it gets everything.
 func TestATargetWhoseCertificateHasEnded(t *testing.T) {
 	l := ledger.New()
-	crm := &subscriber{name: "crm", ledger: l}
+	crm := newSubscriber(t, l, "crm")
 	authority := newAuthority(t)
 	ended, good := authority.certificate(time.Now().Add(-time.Hour)), authority.certificate(time.Now().Add(time.Hour))
 	var current atomic.Pointer[tls.Certificate]
@@ -184,7 +185,7 @@ func TestATargetWhoseCertificateHasEnded(t *testing.T) {
 	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		return &tls.Config{Certificates: []tls.Certificate{*current.Load()}}, nil
 	}}
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ErrorLog = log.New(onlyPanics{t}, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	crm.url = server.URL
@@ -204,6 +205,16 @@ func TestATargetWhoseCertificateHasEnded(t *testing.T) {
 	current.Store(&good)
 	v := settled(t, l, js, 3*time.Minute, crm)
 	assert.Empty(t, v.Doubled)
+}
+
+// onlyPanics is where a server writes that expects bad handshakes: a handler that panics is told, all else is not.
+type onlyPanics struct{ t testing.TB }
+
+func (o onlyPanics) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("panic serving")) {
+		o.t.Errorf("%s", line)
+	}
+	return len(line), nil
 }
 
 // authority signs certificates for 127.0.0.1.
