@@ -191,7 +191,12 @@ func (c *Committer) Quarantine(ctx context.Context, e Event, reason string) (Rec
 // nowhere else; nats-server then needs a restart once there is space.
 func (c *Committer) Ready() error {
 	for _, source := range c.routes.Load().sources {
-		f := c.stream(source.Stream).failing.Load()
+		s := c.stream(source.Stream)
+		if mirrored := s.mirrors.Load(); mirrored != nil {
+			return fmt.Errorf("stream %s takes no events here: it is a mirror of %s, as at a site that stands by. Events go to the site that has %[2]s, "+
+				"until this one takes its place", source.Stream, *mirrored)
+		}
+		f := s.failing.Load()
 		if f == nil || time.Since(f.last) >= failingTime {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -242,4 +243,28 @@ func TestReadinessTellsOfALastingFailureAndForgetsIt(t *testing.T) {
 	require.Eventually(t, func() bool { fail(); return c.Ready() != nil }, 30*time.Second, 500*time.Millisecond)
 	s.Restart()
 	require.Eventually(t, func() bool { return c.Ready() == nil }, 30*time.Second, 200*time.Millisecond)
+}
+
+// A site that stands by has copies of the streams. An ingress there must get no senders, until its site takes the other's place.
+func TestCommitterIsNotReadyWhileItsStreamIsAMirror(t *testing.T) {
+	js := meshtest.Start(t).JetStream()
+	topology := meshtest.Topology(t, committerTopology)
+	meshtest.Apply(t, js, topology)
+	stream, err := js.Stream(t.Context(), "INTERACTIONS")
+	require.NoError(t, err)
+	own := stream.CachedInfo().Config
+	require.NoError(t, js.DeleteStream(t.Context(), own.Name))
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ELSEWHERE", Subjects: own.Subjects})
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: own.Name, Mirror: &jetstream.StreamSource{Name: "ELSEWHERE"}})
+	require.NoError(t, err)
+
+	c := startCommits(t, js, topology)
+	require.Eventually(t, func() bool { return c.Ready() != nil }, 20*time.Second, 10*time.Millisecond)
+	require.ErrorContains(t, c.Ready(), "stream INTERACTIONS takes no events here: it is a mirror of ELSEWHERE")
+
+	require.NoError(t, js.DeleteStream(t.Context(), "ELSEWHERE"))
+	_, err = js.UpdateStream(t.Context(), own)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return c.Ready() == nil }, 20*time.Second, 10*time.Millisecond)
 }

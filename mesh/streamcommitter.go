@@ -24,6 +24,7 @@ type streamCommitter struct {
 
 	failing atomic.Pointer[failures] // nil while events are stored
 	trial   atomic.Int64             // when an event was last let through although the stream is mute, in Unix nanoseconds
+	mirrors atomic.Pointer[string]   // the stream that this one copies, as far as is known; it takes no events then
 
 	queue    chan []pending // each holds the events of one delivery
 	stopped  chan struct{}

@@ -51,6 +51,7 @@ func (s *streamCommitter) lookAtStream(ctx context.Context, last streamFacts) st
 		return last
 	}
 	info := stream.CachedInfo()
+	s.noteMirror(info.Config.Mirror)
 	f := streamFacts{
 		known:      true,
 		atomic:     info.Config.AllowAtomicPublish && info.Config.Replicas <= 1,
@@ -71,6 +72,15 @@ func (s *streamCommitter) lookAtStream(ctx context.Context, last streamFacts) st
 		s.tell(ctx, withRecent)
 	}
 	return f
+}
+
+// noteMirror keeps whose copy the stream is, as at a second site that stands by.
+func (s *streamCommitter) noteMirror(mirror *jetstream.StreamSource) {
+	if mirror == nil {
+		s.mirrors.Store(nil)
+		return
+	}
+	s.mirrors.Store(&mirror.Name)
 }
 
 func (s *streamCommitter) tell(ctx context.Context, f streamFacts) {
