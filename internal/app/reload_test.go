@@ -152,6 +152,26 @@ func TestAReloadRefusesWhatValidateRefuses(t *testing.T) {
 	}
 }
 
+// What a deleted streams.json said stays in force until the process ends; whoever looks after it should know before.
+func TestAStreamsFileThatIsGoneIsTold(t *testing.T) {
+	d := newDesk(t, "X-Old-Id")
+	defer http.DefaultClient.CloseIdleConnections()
+	text, err := os.ReadFile(d.file)
+	require.NoError(t, err)
+
+	require.NoError(t, os.Remove(d.file))
+	successful := func(is float64) func() bool {
+		return func() bool { return d.metric(t, "genmesh_config_last_reload_successful") == is }
+	}
+	require.Eventually(t, successful(0), testPatience, 10*time.Millisecond)
+	assert.Contains(t, d.log.String(), "the new streams.json is refused; the old one stays in force")
+	assert.Contains(t, d.log.String(), "no such file or directory")
+	assert.Equal(t, "old", d.call().Get("X-Old-Id"))
+
+	d.write(string(text))
+	require.Eventually(t, successful(1), testPatience, 10*time.Millisecond)
+}
+
 // A process ends with an event whose target is away, and somebody changes the layout of that subscriber before the next start. Those who
 // send events don't wait for that target; the change is made once it answers.
 func TestAStartDoesNotWaitForTheEventsOfALayoutThatChanges(t *testing.T) {

@@ -37,6 +37,7 @@ type streamsFile struct {
 	last       []byte // what is in force, or was refused for good
 	next       []byte // what was read
 	onDisk     bool   // next came from the file
+	away       bool   // it could not be opened at the latest look
 }
 
 func newStreamsFile(f StreamsFile, lookup func(string) (string, bool), inCode func(string) bool, noneServed bool) *streamsFile {
@@ -89,11 +90,13 @@ func (s *streamsFile) bytes() ([]byte, error) {
 	return data, nil
 }
 
-// changed reports whether the file differs from what was settled last. A file that is away for a
-// moment, as while an editor renames, has not changed.
-func (s *streamsFile) changed() bool {
+// isDue reports whether the file has to be read: it differs from what was settled last, or could not be opened when this was asked the
+// last time. So one that is away for a moment, as while an editor renames, is no mistake, and one that stays away is.
+func (s *streamsFile) isDue() bool {
+	wasAway := s.away
 	data, err := s.bytes()
-	return err == nil && !bytes.Equal(data, s.last)
+	s.away = err != nil
+	return wasAway || err == nil && !bytes.Equal(data, s.last)
 }
 
 // followStreams applies the edits of streams.json until ctx ends. A wrong edit changes nothing.
@@ -159,7 +162,7 @@ func (a *app) applyRest(ctx context.Context) {
 }
 
 func (a *app) reloadIfChanged(ctx context.Context) {
-	if a.streams.changed() {
+	if a.streams.isDue() {
 		a.reload(ctx)
 	}
 }
