@@ -53,6 +53,8 @@ type ErasureNotice struct {
 	Source   string `json:"source"`
 	Stream   string `json:"stream"`
 	Sequence uint64 `json:"sequence"`
+	// Unheard are the subscribers of the stream whose filters do not take it.
+	Unheard []string `json:"unheard,omitempty"`
 }
 
 // ErasureInHand is a subscriber whose workers may hold so many of the erased events.

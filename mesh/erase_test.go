@@ -246,9 +246,10 @@ func TestSubscribersHearOfAnErasureOnce(t *testing.T) {
 	require.NoError(t, e.Notify(t.Context(), "ticket 7", false))
 
 	require.Equal(t, []mesh.ErasureNotice{
-		{Source: "bus", Stream: "INTERACTIONS", Sequence: 4}, {Source: "chat", Stream: "CHATS", Sequence: 2},
-		{Source: "genesys", Stream: "INTERACTIONS", Sequence: 5},
-	}, e.Notices)
+		{Source: "bus", Stream: "INTERACTIONS", Sequence: 4, Unheard: []string{"analytics"}},
+		{Source: "chat", Stream: "CHATS", Sequence: 2},
+		{Source: "genesys", Stream: "INTERACTIONS", Sequence: 5, Unheard: []string{"analytics"}},
+	}, e.Notices, "analytics takes calls only")
 	heard, err := mesh.GetEvent(t.Context(), s.js, "INTERACTIONS", 5)
 	require.NoError(t, err)
 	assert.Equal(t, "genesys."+mesh.Partition("42")+".genmesh=2Eerasure.-.42", heard.Subject)

@@ -78,8 +78,20 @@ func (e *Erasure) notify(ctx context.Context, source *Source, reason string) err
 	if err != nil {
 		return fmt.Errorf("store the erasure event of source %s in stream %s: %w", source.Name, source.Stream, err)
 	}
-	e.Notices = append(e.Notices, ErasureNotice{Source: source.Name, Stream: source.Stream, Sequence: ack.Sequence})
+	e.Notices = append(e.Notices, ErasureNotice{
+		Source: source.Name, Stream: source.Stream, Sequence: ack.Sequence, Unheard: e.unheard(source.Stream, event.Subject),
+	})
 	return nil
+}
+
+// unheard are the subscribers of a stream whose filters do not take a subject.
+func (e *Erasure) unheard(stream, subject string) (names []string) {
+	for _, s := range e.t.Subscribers {
+		if s.Stream == stream && !s.Matches(subject) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // erasedOf is how many events of a source were erased from its own stream.

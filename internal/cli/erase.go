@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -169,6 +170,9 @@ func writeErase(cmd *cobra.Command, r admin.ErasureResult) error {
 	}
 	for _, n := range r.Notices {
 		say(w, "told the subscribers of %s: erasure event %d of stream %s", n.Source, n.Sequence, n.Stream)
+		if len(n.Unheard) > 0 {
+			say(w, "NOT told, for their filters do not take it: %s; what they keep is to be erased there", strings.Join(n.Unheard, ", "))
+		}
 	}
 	if r.Found() == 0 && len(r.Notices) == 0 && !r.DryRun {
 		say(w, "no subscriber was told; --notify-again --source NAME does it nevertheless")

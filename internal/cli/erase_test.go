@@ -105,7 +105,7 @@ func (a *archive) audits() []mesh.Audit {
 }
 
 func TestEraseShowsAsksErasesTellsAndRecords(t *testing.T) {
-	a := newArchive(t, editedStreams(t))
+	a := newArchive(t, editedStreams(t, `"name": "crm",`, `"name": "crm", "filter_subjects": ["genesys.*.interaction.>"],`))
 	a.life("call-42")
 	a.life("call-4")
 
@@ -126,6 +126,7 @@ func TestEraseShowsAsksErasesTellsAndRecords(t *testing.T) {
 		assert.Equal(t, want, strings.Join(strings.Fields(lines[i+1]), " "))
 	}
 	assert.Contains(t, o.out, "told the subscribers of genesys: erasure event 5 of stream INTERACTIONS")
+	assert.Contains(t, o.out, "NOT told, for their filters do not take it: crm;")
 	assert.Empty(t, o.err)
 
 	records := a.audits()
