@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/internal/fault/ledger"
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // TestACleanRun: without a fault nothing is doubled, nothing is out of order, and answers come in time, at 500 events a second that come
@@ -25,10 +26,10 @@ func TestACleanRun(t *testing.T) {
 	l := ledger.New()
 	crm, analytics, compliance := subscribe(t, l, "crm"), subscribe(t, l, "analytics"), subscribe(t, l, "compliance")
 	mesh := newDev(t, writeConfiguration(t, configuration(1, crm.entry(""), analytics.entry(""), compliance.entry(""))), t.TempDir())
-	mesh.start()
+	mesh.Start()
 	answers := sendOpenly(t, l, mesh.ingress, perSecond, time.Duration(rounds(15, 200))*time.Second)
 	v := settled(t, l, connect(t, mesh.nats), time.Minute, crm, analytics, compliance)
-	noneDoubled(t, mesh.process, v)
+	noneDoubled(t, mesh.Process, v)
 	slices.Sort(answers)
 	median, late, last := answers[len(answers)/2], answers[len(answers)*99/100], answers[len(answers)-1]
 	figure(t, "P5", "%d events at %d per second: half of them answered within %s, 99 of 100 within %s, all within %s", len(answers), perSecond, round(median), round(late), round(last))
@@ -42,9 +43,9 @@ func TestACleanRun(t *testing.T) {
 }
 
 // noneDoubled holds unless the machine stood still for longer than a lease lasts, which the process tells.
-func noneDoubled(t testing.TB, p *process, v ledger.Verdict) {
+func noneDoubled(t testing.TB, p *shipped.Process, v ledger.Verdict) {
 	t.Helper()
-	if p.logged("and is let go") {
+	if p.Logged("and is let go") > 0 {
 		doubledAtMost(t, v, maxInFlight)
 		return
 	}
@@ -106,8 +107,8 @@ func TestTheSameEventFromAllSides(t *testing.T) {
 		all.Wait()
 		l.Answered(name)
 		if n%10 == 9 {
-			mesh.ingress[n/10%2].kill() // and what it remembered with it
-			mesh.ingress[n/10%2].start()
+			mesh.ingress[n/10%2].Kill() // and what it remembered with it
+			mesh.ingress[n/10%2].Start()
 			assert.True(t, s.deliver(t.Context(), body, mesh.http, 0))
 		}
 	}
@@ -121,7 +122,7 @@ func TestNoForgeryIsTaken(t *testing.T) {
 	l := ledger.New()
 	crm := subscribe(t, l, "crm")
 	mesh := newDev(t, writeConfiguration(t, configuration(1, crm.entry(""))), t.TempDir())
-	mesh.start()
+	mesh.Start()
 	s := send(t, l, "forged", 0, 0, mesh.ingress)
 	total := rounds(4_000, 100_000)
 	var all sync.WaitGroup
@@ -179,7 +180,7 @@ func TestAnOutageSpendsNothing(t *testing.T) {
 	crm, analytics := subscribe(t, l, "crm"), subscribe(t, l, "analytics")
 	asShipped := strings.Replace(crm.entry(""), `"backoff": {"base": "100ms", "max": "1s"},`, "", 1)
 	mesh := newDev(t, writeConfiguration(t, configuration(1, asShipped, analytics.entry(""))), t.TempDir())
-	mesh.start()
+	mesh.Start()
 	load := send(t, l, "outage", 4, 5*time.Millisecond, mesh.ingress)
 	load.more(100, time.Minute)
 	tries := failing(crm)
@@ -190,7 +191,7 @@ func TestAnOutageSpendsNothing(t *testing.T) {
 	load.more(100, time.Minute)
 	load.stop()
 	v := settled(t, l, connect(t, mesh.nats), 5*time.Minute, crm, analytics)
-	noneDoubled(t, mesh.process, v)
+	noneDoubled(t, mesh.Process, v)
 	after, err := aftermath(t.Context(), connect(t, mesh.nats), crm)
 	require.NoError(t, err)
 	figure(t, "P7", "a target away for %s, tried %d times meanwhile: %d dead letters of %d events", away.Round(time.Second), tries.Load(), len(after.Dead["crm"]), l.Tally().Answered)

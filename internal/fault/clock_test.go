@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/internal/fault/ledger"
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // clockVariable names the file that says by how many seconds a process with a clock of its own is wrong.
@@ -97,16 +98,16 @@ func TestTheClockJumps(t *testing.T) {
 	crm, analytics := subscribe(t, l, "crm"), subscribe(t, l, "analytics")
 	mesh := startParts(t, configuration(1, crm.entry(""), analytics.entry("")), 2)
 	for _, p := range mesh.all() {
-		p.terminate(20 * time.Second)
-		p.argv[0] = filepath.Join(programs, filepath.Base(p.argv[0]))
-		p.env = append(p.env, clockVariable+"="+filepath.Join(t.TempDir(), "clock"))
-		p.start()
+		p.Terminate(20 * time.Second)
+		p.Argv[0] = filepath.Join(programs, filepath.Base(p.Argv[0]))
+		p.Env = append(p.Env, clockVariable+"="+filepath.Join(t.TempDir(), "clock"))
+		p.Start()
 	}
 	load := send(t, l, "clock", 8, 2*time.Millisecond, mesh.http...)
 	for _, p := range mesh.all() {
 		for _, seconds := range []int{3600, -3600, 1, 0} {
 			load.more(100, time.Minute)
-			p.setClock(seconds)
+			setClock(t, p, seconds)
 			pause(t.Context(), 3*time.Second)
 		}
 	}
@@ -117,8 +118,8 @@ func TestTheClockJumps(t *testing.T) {
 }
 
 // setClock makes the wall clock of a process wrong by so many seconds.
-func (p *process) setClock(seconds int) {
-	p.t.Helper()
-	file, _ := strings.CutPrefix(p.env[len(p.env)-1], clockVariable+"=")
-	require.NoError(p.t, os.WriteFile(file, []byte(strconv.Itoa(seconds)), 0o600))
+func setClock(t testing.TB, p *shipped.Process, seconds int) {
+	t.Helper()
+	file, _ := strings.CutPrefix(p.Env[len(p.Env)-1], clockVariable+"=")
+	require.NoError(t, os.WriteFile(file, []byte(strconv.Itoa(seconds)), 0o600))
 }

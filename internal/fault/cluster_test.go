@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/genmesh/genmesh/internal/shipped"
 	"github.com/genmesh/genmesh/mesh/meshtest"
 )
 
@@ -63,9 +64,9 @@ cluster {
 }
 `, client, monitor, i, filepath.Join(stores[i], "js"), strings.Join(jetStream, "\n  "), s.address, routePorts[i], strings.Join(routes, ", "))
 		argv := append(append([]string(nil), s.under...), program("nats-server"), "--config", writeFile(t, "nats.conf", config))
-		n := &node{url: "nats://" + client}
-		n.process = newProcess(t, fmt.Sprintf("nats-%d", i), t.TempDir(), argv...)
-		n.ready = "http://" + monitor + "/healthz?js-server-only=true"
+		n := &node{t: t, url: "nats://" + client}
+		n.Process = newProcess(t, fmt.Sprintf("nats-%d", i), t.TempDir(), argv...)
+		n.Ready = "http://" + monitor + "/healthz?js-server-only=true"
 		c.nodes = append(c.nodes, n)
 		urls = append(urls, n.url)
 	}
@@ -77,20 +78,20 @@ cluster {
 func (c *cluster) start() {
 	c.t.Helper()
 	for _, n := range c.nodes {
-		if n.done == nil || n.ended() {
-			n.launch()
+		if !n.Running() {
+			n.Launch()
 		}
 	}
 	for _, n := range c.nodes {
-		n.awaitReady(2 * time.Minute)
+		n.AwaitReady(2 * time.Minute)
 	}
 }
 
 // caughtUp waits until a node says that it has what the others have.
 func (c *cluster) caughtUp(n *node) {
 	c.t.Helper()
-	whole := strings.TrimSuffix(n.ready, "?js-server-only=true")
-	require.Eventually(c.t, func() bool { return get(whole) == http.StatusOK }, 2*time.Minute, 50*time.Millisecond, "%s does not catch up", n.name)
+	whole := strings.TrimSuffix(n.Ready, "?js-server-only=true")
+	require.Eventually(c.t, func() bool { return shipped.Status(whole) == http.StatusOK }, 2*time.Minute, 50*time.Millisecond, "%s does not catch up", n.Name)
 }
 
 func (c *cluster) jetStream() jetstream.JetStream { return connect(c.t, c.url) }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/internal/fault/ledger"
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // TestADamagedStoreIsShown damages a file of the store while its NATS is down, which says nothing of it when it is back. What is lost has to be
@@ -37,7 +38,7 @@ func tryDamage(t *testing.T, name string, damage func(t *testing.T, block string
 	config = bytes.Replace(config, []byte(`"duplicate_window": "2h"`), []byte(`"duplicate_window": "1s"`), 1)
 	dir, store := writeConfiguration(t, config), t.TempDir()
 	mesh := &parts{nats: newNode(t, store)}
-	mesh.nats.start()
+	mesh.nats.Start()
 	mesh.nats.apply(dir)
 	mesh.addIngress(t, dir, mesh.nats.url)
 	load := send(t, l, "damage", 2, time.Millisecond, mesh.http...)
@@ -47,9 +48,9 @@ func tryDamage(t *testing.T, name string, damage func(t *testing.T, block string
 	load.stop()
 	scrub(t, dir, mesh.nats.url) // what there was before
 
-	mesh.nats.kill()
+	mesh.nats.Kill()
 	damage(t, blocks(t, store)[1]) // neither the first nor the last
-	mesh.nats.start()
+	mesh.nats.Start()
 	require.Eventually(t, func() bool { return len(scrub(t, dir, mesh.nats.url)) > 0 }, time.Minute, time.Second, "nothing of the damage is shown")
 
 	mesh.addWorkers(t, dir, mesh.nats.url)
@@ -87,7 +88,7 @@ func scrub(t *testing.T, dir, url string) []finding {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program("genmesh"), "scrub", "--deep", "--output", "json", "--server", url)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "SECRET="+secret)
+	cmd.Env = append(shipped.Environment(), "SECRET="+secret)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

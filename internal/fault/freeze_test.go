@@ -20,9 +20,9 @@ func TestEachPartFrozen(t *testing.T) {
 	for range rounds(1, 5) {
 		for _, frozen := range mesh.all() {
 			load.more(100, time.Minute)
-			frozen.freeze()
+			frozen.Freeze()
 			pause(t.Context(), time.Duration(rounds(5, 12))*time.Second)
-			frozen.resume()
+			frozen.Resume()
 			freezes++
 		}
 	}
@@ -43,10 +43,10 @@ func TestEachPartTerminatedUnderLoad(t *testing.T) {
 	for range rounds(1, 10) {
 		for _, p := range mesh.all()[1:] { // a NATS node that ends is killed elsewhere
 			load.more(100, time.Minute)
-			if code := p.terminate(20 * time.Second); code != 0 {
-				t.Errorf("%s ended with exit code %d", p.name, code)
+			if code := p.Terminate(20 * time.Second); code != 0 {
+				t.Errorf("%s ended with exit code %d", p.Name, code)
 			}
-			p.start()
+			p.Start()
 		}
 	}
 	load.more(100, time.Minute)

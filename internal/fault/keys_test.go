@@ -123,8 +123,8 @@ func TestAKeyServiceThatIsDownOrLies(t *testing.T) {
 			  "api": {"url": %q, "client_id": "simulator", "client_secret": "${SECRET}"},
 			  "subscription": {"name": "mesh", "event_types": ["interaction"], "target_url": "https://mesh.example.com/webhooks/genesys"},`, service.url), 1)
 			mesh := newDev(t, writeConfiguration(t, config), t.TempDir())
-			mesh.env = append(mesh.env, "SECRET=simulator")
-			mesh.start()
+			mesh.Env = append(mesh.Env, "SECRET=simulator")
+			mesh.Start()
 			load := sendSigned(t, l, "keys", 4, 5*time.Millisecond, service.key(), mesh.ingress)
 			load.more(50, time.Minute)
 

@@ -10,19 +10,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/internal/fault/ledger"
+	"github.com/genmesh/genmesh/internal/shipped"
 	"github.com/genmesh/genmesh/mesh/meshtest"
 )
 
 // dev is genmesh dev: everything in one process, with its data in a folder.
 type dev struct {
-	*process
+	*shipped.Process
 	ingress, nats string
 }
 
 func newDev(t testing.TB, dir, data string) *dev {
 	t.Helper()
 	d := &dev{ingress: meshtest.FreeAddr(t), nats: meshtest.FreeAddr(t)}
-	d.process = genmesh(t, "dev", dir, meshtest.FreeAddr(t), "dev", "--http", d.ingress, "--nats", d.nats, "--data", data)
+	d.Process = genmesh(t, "dev", dir, meshtest.FreeAddr(t), "dev", "--http", d.ingress, "--nats", d.nats, "--data", data)
 	return d
 }
 
@@ -32,16 +33,16 @@ func TestDevKilledAtRandom(t *testing.T) {
 	crm, analytics := subscribe(t, l, "crm"), subscribe(t, l, "analytics")
 	dir := writeConfiguration(t, configuration(1, crm.entry(""), analytics.entry("")))
 	mesh := newDev(t, dir, t.TempDir())
-	mesh.start()
+	mesh.Start()
 	load := send(t, l, "kill", 16, 0, mesh.ingress)
 
 	kills, again := rounds(3, 20), 0
 	for range kills {
 		load.more(100+rand.IntN(400), time.Minute)
 		struck := time.Now()
-		mesh.kill()
+		mesh.Kill()
 		again += mayComeAgain(l, struck, crm, analytics)
-		mesh.start()
+		mesh.Start()
 	}
 	load.more(200, time.Minute)
 	load.stop()
@@ -69,13 +70,13 @@ const maxInFlight = 32
 // parts is a mesh in several processes: one NATS node, ingress and workers.
 type parts struct {
 	nats    *node
-	ingress []*process
-	workers []*process
+	ingress []*shipped.Process
+	workers []*shipped.Process
 	http    []string // where the ingress listen
 }
 
-func (p *parts) all() []*process {
-	all := []*process{p.nats.process}
+func (p *parts) all() []*shipped.Process {
+	all := []*shipped.Process{p.nats.Process}
 	return append(append(all, p.ingress...), p.workers...)
 }
 
@@ -83,7 +84,7 @@ func (p *parts) all() []*process {
 func startParts(t testing.TB, config []byte, many int) *parts {
 	t.Helper()
 	p := &parts{nats: newNode(t, t.TempDir())}
-	p.nats.start()
+	p.nats.Start()
 	dir := writeConfiguration(t, config)
 	p.nats.apply(dir)
 	for range many {
@@ -93,19 +94,19 @@ func startParts(t testing.TB, config []byte, many int) *parts {
 	return p
 }
 
-func (p *parts) addIngress(t testing.TB, dir, url string) *process {
+func (p *parts) addIngress(t testing.TB, dir, url string) *shipped.Process {
 	t.Helper()
 	http := meshtest.FreeAddr(t)
 	ingress := genmesh(t, "ingress", dir, meshtest.FreeAddr(t), "serve", "ingress", "--server", url, "--http", http)
-	ingress.start()
+	ingress.Start()
 	p.ingress, p.http = append(p.ingress, ingress), append(p.http, http)
 	return ingress
 }
 
-func (p *parts) addWorkers(t testing.TB, dir, url string) *process {
+func (p *parts) addWorkers(t testing.TB, dir, url string) *shipped.Process {
 	t.Helper()
 	workers := genmesh(t, "workers", dir, meshtest.FreeAddr(t), "serve", "workers", "--server", url, "--lease", "2s")
-	workers.start()
+	workers.Start()
 	p.workers = append(p.workers, workers)
 	return workers
 }
@@ -122,8 +123,8 @@ func TestAnyPartKilledAtRandom(t *testing.T) {
 		load.more(50+rand.IntN(200), time.Minute)
 		victim := mesh.all()[n%len(mesh.all())] // each comes to its turn, at a random moment
 		struck := time.Now()
-		victim.kill()
-		if victim == mesh.nats.process {
+		victim.Kill()
+		if victim == mesh.nats.Process {
 			again += mayComeAgain(l, struck, crm, analytics)
 		} else {
 			again += maxInFlight
@@ -131,7 +132,7 @@ func TestAnyPartKilledAtRandom(t *testing.T) {
 		if rand.IntN(2) == 0 {
 			pause(t.Context(), time.Duration(rand.IntN(3000))*time.Millisecond)
 		}
-		victim.start()
+		victim.Start()
 	}
 	load.more(200, time.Minute)
 	load.stop()

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // labVariable tells the test binary that it runs in namespaces of its own, and where the programs under test are.
@@ -59,7 +61,7 @@ func enter() (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(programs)
-	if err := build(programs); err != nil {
+	if err := shipped.Build(programs); err != nil {
 		return 1, err
 	}
 	self, err := os.Executable()
@@ -96,20 +98,6 @@ func equipped() error {
 		missing = append(missing, fmt.Errorf("no loop devices: %w", err))
 	}
 	return errors.Join(missing...)
-}
-
-// build makes the programs under test, as they ship.
-func build(into string) error {
-	for _, what := range [][]string{
-		{"-trimpath", "-o", filepath.Join(into, "genmesh"), "github.com/genmesh/genmesh"},
-		{"-o", filepath.Join(into, "nats-server"), "github.com/nats-io/nats-server/v2"},
-	} {
-		compile := exec.Command("go", append([]string{"build"}, what...)...)
-		if out, err := compile.CombinedOutput(); err != nil {
-			return fmt.Errorf("%v: %w\n%s", compile.Args, err, out)
-		}
-	}
-	return nil
 }
 
 // furnish makes the namespaces fit to live in. The mounts are private: none is seen outside.

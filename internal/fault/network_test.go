@@ -19,7 +19,7 @@ func TestASlowNetwork(t *testing.T) {
 	l := ledger.New()
 	crm, analytics := subscribe(t, l, "crm"), subscribe(t, l, "analytics")
 	mesh := &parts{nats: newNode(t, t.TempDir())}
-	mesh.nats.start()
+	mesh.nats.Start()
 	dir := writeConfiguration(t, configuration(1, crm.entry(""), analytics.entry("")))
 	mesh.nats.apply(dir)
 	far := &wire.Proxy{Server: mesh.nats.addr(), Slow: wire.Slow{Delay: 100 * time.Millisecond, BytesPerSecond: 1 << 20}}

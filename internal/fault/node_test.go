@@ -14,12 +14,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
+	"github.com/genmesh/genmesh/internal/shipped"
 	"github.com/genmesh/genmesh/mesh/meshtest"
 )
 
 // node is a nats-server in a process of its own.
 type node struct {
-	*process
+	*shipped.Process
+	t   testing.TB
 	url string
 }
 
@@ -35,9 +37,9 @@ func newNodeWith(t testing.TB, store string, jetStream ...string) *node {
 	client, monitor := meshtest.FreeAddr(t), meshtest.FreeAddr(t)
 	config := fmt.Sprintf("listen: %s\nhttp: %s\nserver_name: node\njetstream {\n  store_dir: %q\n  max_file_store: 4GB\n  %s\n}\n",
 		client, monitor, store, strings.Join(jetStream, "\n  "))
-	n := &node{url: "nats://" + client}
-	n.process = newProcess(t, "nats", store, program("nats-server"), "--config", writeFile(t, "nats.conf", config))
-	n.ready = "http://" + monitor + "/healthz?js-server-only=true"
+	n := &node{t: t, url: "nats://" + client}
+	n.Process = newProcess(t, "nats", store, program("nats-server"), "--config", writeFile(t, "nats.conf", config))
+	n.Ready = "http://" + monitor + "/healthz?js-server-only=true"
 	return n
 }
 
@@ -54,7 +56,7 @@ func (n *node) apply(dir string) { apply(n.t, dir, n.url) }
 func apply(t testing.TB, dir, url string) {
 	t.Helper()
 	command := exec.Command(program("genmesh"), "apply", "--server", url)
-	command.Dir, command.Env = dir, append(os.Environ(), "SECRET="+secret)
+	command.Dir, command.Env = dir, append(shipped.Environment(), "SECRET="+secret)
 	out, err := command.CombinedOutput()
 	require.NoError(t, err, string(out))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/genmesh/genmesh/internal/fault/ledger"
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // longestStall bounds how long no event is taken while the cluster finds another leader: the client notices the silence, the nodes vote. Senders
@@ -54,9 +55,9 @@ func TestTwoOfThreeNodesGone(t *testing.T) {
 	mesh := cluster.startParts(t, configuration(3, crm.entry("")), 1)
 	load := send(t, l, "minority", 8, 2*time.Millisecond, mesh.http...)
 	load.more(200, time.Minute)
-	cluster.nodes[0].kill()
-	cluster.nodes[1].kill()
-	assert.Eventually(t, func() bool { return get(mesh.ingress[0].ready) == 503 }, 30*time.Second, 100*time.Millisecond,
+	cluster.nodes[0].Kill()
+	cluster.nodes[1].Kill()
+	assert.Eventually(t, func() bool { return shipped.Status(mesh.ingress[0].Ready) == 503 }, 30*time.Second, 100*time.Millisecond,
 		"an ingress that can't store says that it is not ready")
 	before := l.Tally().Answered
 	pause(t.Context(), 3*time.Second)

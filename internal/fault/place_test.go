@@ -22,6 +22,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // place is a site: nodes with the configuration that ships, each in a network namespace of its own, and the parts of genmesh beside the first.
@@ -32,8 +34,8 @@ type place struct {
 	addrs []string
 	dir   string // of nats.conf and what it includes
 	certs string
-	nodes []*process
-	parts []*process
+	nodes []*shipped.Process
+	parts []*shipped.Process
 	nc    *nats.Conn
 	js    jetstream.JetStream
 }
@@ -81,11 +83,11 @@ func newPlace(t testing.TB, network *lan, name string, first, nodes int, certs, 
 		p.hosts, p.addrs = append(p.hosts, network.hosts[first+i]), append(p.addrs, network.address(first+i))
 		n := newProcess(t, own[i], p.dir, "ip", "netns", "exec", network.hosts[first+i], "sh", "-c",
 			fmt.Sprintf("mount --bind %s /etc/hosts && exec %s --config %s", hosts, program("nats-server"), filepath.Join(p.dir, "nats.conf")))
-		n.env = append(n.env, "NATS_SITE="+name, "NATS_SERVER_NAME="+own[i], "NATS_STORE_DIR="+t.TempDir(),
+		n.Env = append(n.Env, "NATS_SITE="+name, "NATS_SERVER_NAME="+own[i], "NATS_STORE_DIR="+t.TempDir(),
 			"NATS_ROUTES="+urls(own, 6222), "NATS_OTHER_SITE="+urls(others, 7422))
 		for variable, files := range map[string]string{"NATS_TLS": own[i] + "/clients", "NATS_ROUTES": own[i] + "/routes", "NATS_SITE": "site/identity"} {
 			files = filepath.Join(certs, files)
-			n.env = append(n.env, variable+"_CERT="+files+".pem", variable+"_KEY="+files+".key", variable+"_CA="+files+"-ca.pem")
+			n.Env = append(n.Env, variable+"_CERT="+files+".pem", variable+"_KEY="+files+".key", variable+"_CA="+files+"-ca.pem")
 		}
 		p.nodes = append(p.nodes, n)
 	}
@@ -148,7 +150,7 @@ func (p *place) rewrite(name string, change func(string) string) {
 func (p *place) start() {
 	p.t.Helper()
 	for _, n := range p.nodes {
-		n.launch()
+		n.Launch()
 	}
 	if p.nc == nil {
 		identity := filepath.Join(p.certs, "operator", "identity")
@@ -185,10 +187,10 @@ func (p *place) isLed() bool {
 func (p *place) restart() {
 	p.t.Helper()
 	for _, n := range p.nodes {
-		n.signal(syscall.SIGTERM)
+		n.Signal(syscall.SIGTERM)
 	}
 	for _, n := range p.nodes {
-		<-n.done
+		<-n.Done()
 	}
 	p.start()
 }
@@ -196,7 +198,7 @@ func (p *place) restart() {
 func (p *place) url() string {
 	var all []string
 	for _, n := range p.nodes {
-		all = append(all, "tls://"+n.name+":4222")
+		all = append(all, "tls://"+n.Name+":4222")
 	}
 	return strings.Join(all, ",")
 }
@@ -208,10 +210,10 @@ func (p *place) http() string { return p.addrs[0] + ":8080" }
 func (p *place) die() {
 	all := slices.Concat(p.nodes, p.parts)
 	for _, process := range all {
-		process.strike()
+		process.Strike()
 	}
 	for _, process := range all {
-		<-process.done
+		<-process.Done()
 	}
 	p.parts = nil
 }
@@ -230,7 +232,7 @@ func (p *place) apply(dir, start string) {
 	p.t.Helper()
 	command := exec.Command(program("genmesh"), "apply", "--because", "a test of two sites")
 	command.Dir = dir
-	command.Env = append(append(slices.DeleteFunc(os.Environ(), isSetting), p.as("apply")...), "SUBSCRIBERS_START="+start)
+	command.Env = append(append(shipped.Environment(), p.as("apply")...), "SUBSCRIBERS_START="+start)
 	out, err := command.CombinedOutput()
 	require.NoError(p.t, err, string(out))
 }
@@ -252,9 +254,9 @@ func (p *place) part(dir, role, ready string, args ...string) {
 	p.t.Helper()
 	part := newProcess(p.t, role+"-"+p.name, dir,
 		append([]string{"ip", "netns", "exec", p.hosts[0], program("genmesh"), "serve", role, "--console=off"}, args...)...)
-	part.env = append(append(part.env, p.as(role)...), "SUBSCRIBERS_START=all") // consumers that there are keep their place
-	part.ready = "http://" + ready + "/readyz"
-	part.start()
+	part.Env = append(append(part.Env, p.as(role)...), "SUBSCRIBERS_START=all") // consumers that there are keep their place
+	part.Ready = "http://" + ready + "/readyz"
+	part.Start()
 	p.parts = append(p.parts, part)
 }
 
@@ -271,15 +273,15 @@ func (p *place) dial(on bool) {
 	})
 	connected := make([]int, len(p.nodes))
 	for i, n := range p.nodes {
-		connected[i] = n.count("JetStream using domains")
+		connected[i] = n.Logged("JetStream using domains")
 	}
 	p.reload()
 	if !on {
 		return
 	}
 	for i, n := range p.nodes {
-		again := func() bool { return n.count("JetStream using domains") > connected[i] }
-		require.Eventually(p.t, again, 20*time.Second, 20*time.Millisecond, "%s", n.tail(5))
+		again := func() bool { return n.Logged("JetStream using domains") > connected[i] }
+		require.Eventually(p.t, again, 20*time.Second, 20*time.Millisecond, "%s", n.Tail(5))
 	}
 }
 
@@ -287,17 +289,10 @@ func (p *place) dial(on bool) {
 func (p *place) reload() {
 	p.t.Helper()
 	for _, n := range p.nodes {
-		told := n.count("Reloaded server configuration")
-		n.signal(syscall.SIGHUP)
-		require.Eventually(p.t, func() bool { return n.count("Reloaded server configuration") > told }, 20*time.Second, 20*time.Millisecond, "%s", n.tail(5))
+		told := n.Logged("Reloaded server configuration")
+		n.Signal(syscall.SIGHUP)
+		require.Eventually(p.t, func() bool { return n.Logged("Reloaded server configuration") > told }, 20*time.Second, 20*time.Millisecond, "%s", n.Tail(5))
 	}
-}
-
-// count is how often a process has said something.
-func (p *process) count(what string) int {
-	text, err := os.ReadFile(p.log)
-	require.NoError(p.t, err)
-	return strings.Count(string(text), what)
 }
 
 // copy makes the streams that copy those of another site.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/genmesh/genmesh/internal/fault/ledger"
 	"github.com/genmesh/genmesh/internal/fault/wire"
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // A point is a moment in the work of a process, told by what passes between it and NATS.
@@ -63,15 +64,15 @@ func (p point) try(t *testing.T) {
 		crm.answer(rejectEveryTenth(l))
 	}
 	mesh := &parts{nats: newNode(t, t.TempDir())}
-	mesh.nats.start()
+	mesh.nats.Start()
 	dir := writeConfiguration(t, configuration(1, crm.entry("")))
 	mesh.nats.apply(dir)
 
-	var victim atomic.Pointer[process]
+	var victim atomic.Pointer[shipped.Process]
 	var armed atomic.Bool
 	proxy := &wire.Proxy{Server: mesh.nats.addr(), Look: func(op wire.Operation) bool {
 		if p.at(op) && armed.CompareAndSwap(true, false) {
-			victim.Load().strike()
+			victim.Load().Strike()
 			return false
 		}
 		return true
@@ -98,11 +99,11 @@ func (p point) try(t *testing.T) {
 		load.more(30, time.Minute)
 		armed.Store(true)
 		select {
-		case <-struck.done:
+		case <-struck.Done():
 		case <-time.After(time.Minute):
-			require.Fail(t, "the point was not reached", "%s", struck.tail(20))
+			require.Fail(t, "the point was not reached", "%s", struck.Tail(20))
 		}
-		struck.start()
+		struck.Start()
 	}
 	load.more(50, time.Minute)
 	load.stop()
@@ -143,18 +144,18 @@ func TestKilledOnTheLastDelivery(t *testing.T) {
 	l := ledger.New()
 	crm := subscribe(t, l, "crm")
 	mesh := &parts{nats: newNode(t, t.TempDir())}
-	mesh.nats.start()
+	mesh.nats.Start()
 	entry := strings.Replace(crm.entry(""), `"max_attempts": 6, "max_deliver": 40`, fmt.Sprintf(`"max_attempts": 1, "max_deliver": %d`, mostDeliveries), 1)
 	dir := writeConfiguration(t, configuration(1, entry))
 	mesh.nats.apply(dir)
 
-	var victim atomic.Pointer[process]
+	var victim atomic.Pointer[shipped.Process]
 	fatal := make(chan struct{}, mostDeliveries)
 	proxy := &wire.Proxy{Server: mesh.nats.addr(), Look: func(op wire.Operation) bool {
 		if op.FromClient || !strings.Contains(op.Reply, "$JS.ACK.INTERACTIONS.crm.") || !bytes.Contains(op.Payload, []byte(`"id":"fatal"`)) {
 			return true
 		}
-		victim.Load().strike()
+		victim.Load().Strike()
 		fatal <- struct{}{}
 		return false
 	}}
@@ -176,8 +177,8 @@ func TestKilledOnTheLastDelivery(t *testing.T) {
 		case <-time.After(time.Minute):
 			require.Fail(t, "it is not delivered again")
 		}
-		<-workers.done
-		workers.launch() // it may die before it is ready
+		<-workers.Done()
+		workers.Launch() // it may die before it is ready
 	}
 	others := send(t, l, "other", 2, 20*time.Millisecond, mesh.http...)
 	others.more(50, time.Minute)

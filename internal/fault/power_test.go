@@ -24,15 +24,15 @@ func TestPowerCutOfDev(t *testing.T) {
 	dir := writeConfiguration(t, configuration(1, crm.entry("")))
 	disk := newDisk(t, 1024)
 	mesh := newDev(t, dir, disk.dir)
-	mesh.start()
+	mesh.Start()
 	load := send(t, l, "power", 64, 0, mesh.ingress)
 	cuts := rounds(2, 50)
 	for range cuts {
 		load.more(acknowledgedBetweenCuts(), 2*time.Minute)
 		disk.cut()
-		mesh.kill()
+		mesh.Kill()
 		disk.back()
-		mesh.start()
+		mesh.Start()
 	}
 	load.more(100, time.Minute)
 	load.stop()
@@ -47,8 +47,8 @@ func TestPowerCutOfOneNode(t *testing.T) {
 	crm := subscribe(t, l, "crm")
 	disk := newDisk(t, 1024)
 	mesh := &parts{nats: newNode(t, disk.dir)}
-	mesh.nats.dir = t.TempDir() // no process may stand in the way of the disk
-	mesh.nats.start()
+	mesh.nats.Dir = t.TempDir() // no process may stand in the way of the disk
+	mesh.nats.Start()
 	dir := writeConfiguration(t, configuration(1, crm.entry("")))
 	mesh.nats.apply(dir)
 	mesh.addIngress(t, dir, mesh.nats.url)
@@ -58,9 +58,9 @@ func TestPowerCutOfOneNode(t *testing.T) {
 	for range cuts {
 		load.more(acknowledgedBetweenCuts(), 2*time.Minute)
 		disk.cut()
-		mesh.nats.kill()
+		mesh.nats.Kill()
 		disk.back()
-		mesh.nats.start()
+		mesh.nats.Start()
 	}
 	load.more(100, time.Minute)
 	load.stop()
@@ -89,7 +89,7 @@ func TestPowerCutOfAllThreeNodes(t *testing.T) {
 			disks[i].cut()
 		}
 		for i := range disks {
-			cluster.nodes[i].kill()
+			cluster.nodes[i].Kill()
 			disks[i].back()
 		}
 		cluster.start()
@@ -98,9 +98,9 @@ func TestPowerCutOfAllThreeNodes(t *testing.T) {
 		load.more(acknowledgedBetweenCuts(), 2*time.Minute)
 		i := rand.IntN(3)
 		disks[i].cut()
-		cluster.nodes[i].kill()
+		cluster.nodes[i].Kill()
 		disks[i].back()
-		cluster.nodes[i].start()
+		cluster.nodes[i].Start()
 	}
 	load.more(100, 2*time.Minute)
 	load.stop()
@@ -115,20 +115,20 @@ func TestPowerCutShowsWhatIsNotSynced(t *testing.T) {
 	crm := subscribe(t, l, "crm")
 	disk := newDisk(t, 512)
 	n := newNodeWith(t, disk.dir, "sync_interval: 2m")
-	n.dir = t.TempDir()
-	n.start()
+	n.Dir = t.TempDir()
+	n.Start()
 	dir := writeConfiguration(t, configuration(1, crm.entry("")))
 	n.apply(dir)
 	mesh := &parts{nats: n}
 	ingress := mesh.addIngress(t, dir, n.url)
 	load := send(t, l, "control", 16, 0, mesh.http...)
 	load.more(200, time.Minute)
-	ingress.kill() // nobody sends again what was answered
+	ingress.Kill() // nobody sends again what was answered
 	load.abandon()
 	disk.cut()
-	n.kill()
+	n.Kill()
 	disk.back()
-	n.start()
+	n.Start()
 
 	var stored [][]byte
 	err := readAll(t.Context(), n.jetStream(), "INTERACTIONS", func(_ string, body []byte) { stored = append(stored, body) })

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/internal/fault/ledger"
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // TestEditsHalfWrittenAndAllAtOnce: several people save streams.json again and again, some with editors that write in place, and apply it. What runs
@@ -26,7 +27,7 @@ func TestEditsHalfWrittenAndAllAtOnce(t *testing.T) {
 	plain := configuration(1, crm.entry(""), analytics.entry(""))
 	withBilling := configuration(1, crm.entry(""), analytics.entry(`"max_in_flight": 7,`), billing.entry(`"start": "now",`))
 	mesh := startParts(t, plain, 2)
-	file := filepath.Join(mesh.ingress[0].dir, "streams.json")
+	file := filepath.Join(mesh.ingress[0].Dir, "streams.json")
 	load := send(t, l, "edit", 8, 2*time.Millisecond, mesh.http...)
 	load.more(100, time.Minute)
 
@@ -49,7 +50,7 @@ func TestEditsHalfWrittenAndAllAtOnce(t *testing.T) {
 	for range 2 {
 		editors.Go(func() {
 			for ctx.Err() == nil {
-				applyAnyway(ctx, mesh.ingress[0].dir, mesh.nats.url)
+				applyAnyway(ctx, mesh.ingress[0].Dir, mesh.nats.url)
 				pause(ctx, 200*time.Millisecond)
 			}
 		})
@@ -60,7 +61,7 @@ func TestEditsHalfWrittenAndAllAtOnce(t *testing.T) {
 	load.stop()
 	settled(t, l, mesh.nats.jetStream(), 2*time.Minute, crm, analytics)
 	for _, p := range append(mesh.ingress, mesh.workers...) {
-		assert.Equal(t, 200, get(p.ready), p.name)
+		assert.Equal(t, 200, shipped.Status(p.Ready), p.Name)
 	}
 }
 
@@ -109,9 +110,9 @@ func TestARemovedSubscriberGetsNothingMore(t *testing.T) {
 	load.more(100, time.Minute)
 	tries := failing(billing)
 	load.more(100, time.Minute)
-	replaceFile(t, filepath.Join(mesh.ingress[0].dir, "streams.json"), configuration(1, crm.entry("")))
+	replaceFile(t, filepath.Join(mesh.ingress[0].Dir, "streams.json"), configuration(1, crm.entry("")))
 	for _, w := range mesh.workers {
-		require.Eventually(t, func() bool { return w.logged("billing") && w.logged("streams.json") }, 20*time.Second, 50*time.Millisecond)
+		require.Eventually(t, func() bool { return w.Logged("billing") > 0 && w.Logged("streams.json") > 0 }, 20*time.Second, 50*time.Millisecond)
 	}
 	// An attempt may be under way when the file is read; its target has two seconds.
 	var after int64

@@ -36,21 +36,21 @@ func TestEverythingAtOnce(t *testing.T) {
 		victim, host := processes[random.IntN(len(processes))], random.IntN(3)
 		switch random.IntN(5) {
 		case 0:
-			victim.kill()
+			victim.Kill()
 			aWhile()
-			victim.start()
+			victim.Start()
 		case 1:
-			victim.freeze()
+			victim.Freeze()
 			aWhile()
-			victim.resume()
+			victim.Resume()
 		case 2:
 			network.cut(host)
 			aWhile()
 			network.heal(host)
 		case 3:
-			cluster.nodes[host].kill()
+			cluster.nodes[host].Kill()
 			aWhile()
-			cluster.nodes[host].start()
+			cluster.nodes[host].Start()
 		case 4:
 			target := targets[random.IntN(len(targets))]
 			target.answer(misbehaviours[[]string{"hangs", "resets connections", "fails and fails", "asks for air all the time"}[random.IntN(4)]])

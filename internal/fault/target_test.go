@@ -113,7 +113,7 @@ func TestTargetsThatMisbehave(t *testing.T) {
 	}
 	dir := writeConfiguration(t, configuration(1, entries...))
 	mesh := newDev(t, dir, t.TempDir())
-	mesh.start()
+	mesh.Start()
 
 	ages := measureAges(well)
 	load := send(t, l, "well", 4, 10*time.Millisecond, mesh.ingress)
@@ -191,7 +191,7 @@ func TestATargetWhoseCertificateHasEnded(t *testing.T) {
 	crm.url = server.URL
 	entry := strings.Replace(crm.entry(""), `"timeout": "2s"`, fmt.Sprintf(`"timeout": "2s", "tls": {"ca_file": %q}`, authority.file), 1)
 	mesh := newDev(t, writeConfiguration(t, configuration(1, entry)), t.TempDir())
-	mesh.start()
+	mesh.Start()
 
 	load := send(t, l, "ended", 2, 20*time.Millisecond, mesh.ingress)
 	load.more(50, time.Minute)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/genmesh/genmesh/internal/fault/ledger"
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // TestRollingUpgrade replaces each process of a mesh under load by a new one of the same program, one after another, in the order of docs/production.md: the nodes, each only
@@ -21,16 +22,16 @@ func TestRollingUpgrade(t *testing.T) {
 	mesh := cluster.startParts(t, configuration(3, crm.entry(""), analytics.entry("")), 2)
 	load := send(t, l, "upgrade", 8, 2*time.Millisecond, mesh.http...)
 	replaced := 0
-	replace := func(p *process) {
+	replace := func(p *shipped.Process) {
 		load.more(50, time.Minute)
-		assert.Zero(t, p.terminate(30*time.Second), "%s: exit code", p.name)
+		assert.Zero(t, p.Terminate(30*time.Second), "%s: exit code", p.Name)
 		load.more(50, time.Minute) // the others go on without it
-		p.start()
+		p.Start()
 		replaced++
 	}
 	for range rounds(1, 5) {
 		for _, n := range cluster.nodes {
-			replace(n.process)
+			replace(n.Process)
 			cluster.caughtUp(n)
 		}
 		for _, p := range append(mesh.ingress, mesh.workers...) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // delivering is what a delivery cost.
@@ -50,11 +52,11 @@ func deliver(t *testing.T, nodes, subscribers, size, deliveries int) (d deliveri
 		workers := startWorkers(t, dir, nats.url)
 		first := deliveries / 10
 		targets.await(first)
-		began, before, served := time.Now(), metered(workers), metered(nats.processes()...)
+		began, before, served := time.Now(), shipped.Metered(workers), shipped.Metered(nats.processes()...)
 		first = int(targets.taken.Load())
 		targets.await(events / 500 * 500 * subscribers)
 		rest := int(targets.taken.Load()) - first
-		d = delivering{float64(rest) / time.Since(began).Seconds(), micros(before.total().cpu, rest), micros(served.total().cpu, rest)}
+		d = delivering{float64(rest) / time.Since(began).Seconds(), micros(before.Total().CPU, rest), micros(served.Total().CPU, rest)}
 	})
 	return d
 }
@@ -72,10 +74,10 @@ func TestWhatASubscriberHolds(t *testing.T) {
 	dir, topology := nats.apply(configuration(1, 1, targets.subscribers(1,
 		fmt.Sprintf(`"order": "none", "max_ack_pending": %d, "backoff": {"base": "1h", "max": "1h"}, "breaker": {"disabled": true},`, events))...))
 	workers := startWorkers(t, dir, nats.url)
-	before := workers.resident()
+	before := workers.Resident()
 	store(t, nats.connect(), topology, 1, events, 500, 1024)
 	targets.await(events)
-	measured(t, retried, (workers.resident()-before)/events/1024)
+	measured(t, retried, (workers.Resident()-before)/events/1024)
 }
 
 // idle is the memory of workers with nothing to do, and of their node.
@@ -87,7 +89,7 @@ func idle(t *testing.T, subscribers int) (workers, node float64) {
 		store(t, nats.connect(), topology, 1, 1, 1, 1024)
 		targets.await(subscribers) // each of them is served
 		require.EqualValues(t, subscribers, targets.taken.Load())
-		workers, node = p.resident(), nats.all[0].live()
+		workers, node = p.Resident(), nats.all[0].live()
 	})
 	return workers, node
 }

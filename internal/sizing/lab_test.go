@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // figuresFile is the document whose figures a run renews.
@@ -39,7 +40,7 @@ func runWithPrograms(m *testing.M) int {
 	if err == nil {
 		defer os.RemoveAll(folder)
 		programs = folder
-		err = build()
+		err = shipped.Build(folder)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "what is to be measured can't be built:", err)
@@ -53,19 +54,6 @@ func runWithPrograms(m *testing.M) int {
 		}
 	}
 	return code
-}
-
-func build() error {
-	for _, what := range [][]string{
-		{"-trimpath", "-o", program("genmesh"), "github.com/genmesh/genmesh"},
-		{"-o", program("nats-server"), "github.com/nats-io/nats-server/v2"},
-	} {
-		compile := exec.Command("go", append([]string{"build"}, what...)...)
-		if out, err := compile.CombinedOutput(); err != nil {
-			return fmt.Errorf("%v: %w\n%s", compile.Args, err, out)
-		}
-	}
-	return nil
 }
 
 func program(name string) string { return filepath.Join(programs, name) }

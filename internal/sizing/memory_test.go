@@ -5,7 +5,6 @@ package main
 import (
 	"fmt"
 
-	"syscall"
 	"testing"
 	"time"
 
@@ -69,7 +68,7 @@ func fill(t *testing.T, f filling, counts []int) (lives []float64) {
 		lives = append(lives, nodes.all[0].live())
 	}
 	if f.ids {
-		measured(t, resident, nodes.all[0].resident()/lives[len(lives)-1])
+		measured(t, resident, nodes.all[0].Resident()/lives[len(lives)-1])
 	}
 	return lives
 }
@@ -122,11 +121,11 @@ func TestHowLongAStartTakes(t *testing.T) {
 			require.NoError(t, err)
 			publish(t, js, events, storedMessages(what))
 			node := nodes.all[0]
-			node.end(syscall.SIGKILL)
-			killed := node.start()
+			node.Kill()
+			killed := node.Start()
 			require.EqualValues(t, events, nodes.state(nodes.connect(), "STORED").State.Msgs)
-			node.end(syscall.SIGTERM)
-			clean = node.start()
+			node.Terminate(time.Minute)
+			clean = node.Start()
 			require.EqualValues(t, events, nodes.state(nodes.connect(), "STORED").State.Msgs)
 			table = append(table, fmt.Sprintf("| %s | %s s | %s s |", what, short(killed.Seconds()), short(clean.Seconds())))
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/genmesh/genmesh/internal/shipped"
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/mesh/meshtest"
 )
@@ -40,22 +41,22 @@ func sourceName(i int) string { return fmt.Sprintf("genesys%d", i) }
 func streamName(i int) string { return fmt.Sprintf("INTERACTIONS%d", i) }
 
 // startIngress runs an ingress process, and returns the URL of its first source's webhook.
-func startIngress(t testing.TB, dir, nats string) (p *process, url string) {
+func startIngress(t testing.TB, dir, nats string) (p *shipped.Process, url string) {
 	t.Helper()
 	web := meshtest.FreeAddr(t)
 	p = newProcess(t, "ingress", "http://"+web+"/readyz", program("genmesh"), "serve", "ingress", "--server", nats, "--console=", "--http", web)
-	p.dir = dir
-	p.start()
+	p.Dir = dir
+	p.Start()
 	return p, "http://" + web + "/webhooks/"
 }
 
 // startWorkers runs a worker process.
-func startWorkers(t testing.TB, dir, nats string) *process {
+func startWorkers(t testing.TB, dir, nats string) *shipped.Process {
 	t.Helper()
 	metrics := meshtest.FreeAddr(t)
 	p := newProcess(t, "workers", "http://"+metrics+"/readyz", program("genmesh"), "serve", "workers", "--server", nats, "--console=", "--metrics", metrics)
-	p.dir = dir
-	p.start()
+	p.Dir = dir
+	p.Start()
 	return p
 }
 

@@ -22,13 +22,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/genmesh/genmesh/internal/app"
+	"github.com/genmesh/genmesh/internal/shipped"
 	"github.com/genmesh/genmesh/mesh"
 	"github.com/genmesh/genmesh/mesh/meshtest"
 )
 
 // natsNode is a nats-server in a process of its own.
 type natsNode struct {
-	*process
+	*shipped.Process
+	t                   testing.TB
 	url, profile, store string
 }
 
@@ -57,7 +59,7 @@ func startNodes(t testing.TB, many int, sync string, under ...string) *natsNodes
 	}
 	for i := range many {
 		client, monitor, profile := meshtest.FreeAddr(t), meshtest.FreeAddr(t), meshtest.FreePort(t)
-		n := &natsNode{url: "nats://" + client, profile: fmt.Sprintf("http://127.0.0.1:%d", profile), store: t.TempDir()}
+		n := &natsNode{t: t, url: "nats://" + client, profile: fmt.Sprintf("http://127.0.0.1:%d", profile), store: t.TempDir()}
 		config := fmt.Sprintf("listen: %s\nhttp: %s\nserver_name: node-%d\n", client, monitor, i) +
 			fmt.Sprintf("prof_port: %d\njetstream {\n  store_dir: %q\n  max_file_store: 20GB\n  %s\n}\n", profile, n.store, sync)
 		if many > 1 {
@@ -66,22 +68,22 @@ func startNodes(t testing.TB, many int, sync string, under ...string) *natsNodes
 		}
 		file := filepath.Join(t.TempDir(), "nats.conf")
 		require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
-		n.process = newProcess(t, fmt.Sprintf("nats-%d", i), "http://"+monitor+"/healthz?js-server-only=true",
+		n.Process = newProcess(t, fmt.Sprintf("nats-%d", i), "http://"+monitor+"/healthz?js-server-only=true",
 			append(slices.Clone(under), program("nats-server"), "--config", file)...)
-		n.launch()
+		n.Launch()
 		c.all, urls = append(c.all, n), append(urls, n.url)
 	}
 	for _, n := range c.all {
-		n.awaitReady()
+		n.AwaitReady(2 * time.Minute)
 	}
 	c.url = strings.Join(urls, ",")
 	return c
 }
 
-func (c *natsNodes) processes() []*process {
-	var all []*process
+func (c *natsNodes) processes() []*shipped.Process {
+	var all []*shipped.Process
 	for _, n := range c.all {
-		all = append(all, n.process)
+		all = append(all, n.Process)
 	}
 	return all
 }
@@ -111,7 +113,7 @@ func (c *natsNodes) apply(config []byte) (dir string, t *mesh.Topology) {
 	dir = c.t.TempDir()
 	require.NoError(c.t, os.WriteFile(filepath.Join(dir, "streams.json"), config, 0o600))
 	command := exec.Command(program("genmesh"), "apply", "--server", c.url)
-	command.Dir, command.Env = dir, environment()
+	command.Dir, command.Env = dir, append(shipped.Environment(), "SECRET="+secret)
 	out, err := command.CombinedOutput()
 	require.NoError(c.t, err, string(out))
 	t, err = app.ParseStreams(config, func(string) (string, bool) { return secret, true })
@@ -126,7 +128,7 @@ func (c *natsNodes) leader(js jetstream.JetStream, stream string) int {
 	if info.Cluster == nil || len(c.all) == 1 {
 		return 0
 	}
-	return slices.IndexFunc(c.all, func(n *natsNode) bool { return n.name == strings.Replace(info.Cluster.Leader, "node-", "nats-", 1) })
+	return slices.IndexFunc(c.all, func(n *natsNode) bool { return n.Name == strings.Replace(info.Cluster.Leader, "node-", "nats-", 1) })
 }
 
 func (c *natsNodes) state(js jetstream.JetStream, stream string) *jetstream.StreamInfo {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // storing is what a load cost on its way into the stream.
@@ -50,7 +52,7 @@ func TestWhatStoringCosts(t *testing.T) {
 type storingLab struct {
 	t       testing.TB
 	nodes   *natsNodes
-	ingress *process
+	ingress *shipped.Process
 	urls    []string // a webhook of each source
 	count   func() (bytes float64)
 	lead    func() int
@@ -85,13 +87,13 @@ func newStoring(t testing.TB, nodes, sources int, subscribers ...string) *storin
 
 func (l *storingLab) load(senders, size int, d time.Duration) storing {
 	l.t.Helper()
-	before, own, ingress, nats := l.count(), ownCPU(l.t), metered(l.ingress), metered(l.nodes.processes()...)
+	before, own, ingress, nats := l.count(), shipped.OwnCPU(l.t), shipped.Metered(l.ingress), shipped.Metered(l.nodes.processes()...)
 	s := storing{sent: send(l.t, l.urls, senders, size, d)}
-	s.ingress = micros(ingress.total().cpu, s.events)
-	used := nats.total()
-	s.processors = (ownCPU(l.t) - own + ingress.total().cpu + used.cpu).Seconds() / s.took.Seconds()
-	s.nats, s.lead = micros(used.cpu, s.events), micros(nats.each()[l.lead()].cpu, s.events)
-	s.written = used.written / float64(len(l.nodes.all)) / float64(s.events)
+	s.ingress = micros(ingress.Total().CPU, s.events)
+	used := nats.Total()
+	s.processors = (shipped.OwnCPU(l.t) - own + ingress.Total().CPU + used.CPU).Seconds() / s.took.Seconds()
+	s.nats, s.lead = micros(used.CPU, s.events), micros(nats.Each()[l.lead()].CPU, s.events)
+	s.written = used.Written / float64(len(l.nodes.all)) / float64(s.events)
 	s.counted = (l.count() - before) / float64(s.events)
 	return s
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // TestStreamsShareTheWork stores events of one, two and four sources, each in a stream of its own, without HTTP, so that nodes get most of the
@@ -26,9 +28,9 @@ func TestStreamsShareTheWork(t *testing.T) {
 			rates, costs := make([][]float64, len(streams)), make([][]float64, len(streams))
 			for range rounds {
 				for i, n := range streams {
-					used := metered(nats.processes()...)
+					used := shipped.Metered(nats.processes()...)
 					took := store(t, js, topology, n, events, callers, 1024)
-					rates[i], costs[i] = append(rates[i], events/took.Seconds()), append(costs[i], micros(used.total().cpu, events))
+					rates[i], costs[i] = append(rates[i], events/took.Seconds()), append(costs[i], micros(used.Total().CPU, events))
 				}
 			}
 			line := fmt.Sprintf("| %d | %s | %s |", nodes, spread(rates[0]), spread(costs[0]))

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/genmesh/genmesh/internal/shipped"
 )
 
 // How far a prediction may be off, as a factor in either direction. Processor time depends on what else runs on the machine: for that, half of it is
@@ -54,17 +56,17 @@ func (v *verdicts) whole(t *testing.T, c costs) {
 	const subscribers, size = 5, 4096
 	targets := newTarget(t)
 	lab := newStoring(t, 1, 1, targets.subscribers(subscribers, "")...)
-	workers := startWorkers(t, lab.ingress.dir, lab.nodes.url)
+	workers := startWorkers(t, lab.ingress.Dir, lab.nodes.url)
 	lab.load(256, size, time.Second)
-	taking, served := metered(workers), metered(lab.nodes.processes()...)
+	taking, served := shipped.Metered(workers), shipped.Metered(lab.nodes.processes()...)
 	taken := targets.taken.Load()
 	s := lab.load(256, size, 12*time.Second)
 	targets.await(int(taken) + s.events*subscribers)
 	n := c.size(perEvent(1, size, subscribers))
 	const what = "4 KiB, five subscribers, one node: "
 	v.hold(what+"ingress, an event", n.ingressCores*1e6, s.ingress, offCPU, inMicros)
-	v.hold(what+"NATS, an event", n.natsCores*1e6, micros(served.total().cpu, s.events), offCPU, inMicros)
-	v.hold(what+"workers, an event", n.workerCores*1e6, micros(taking.total().cpu, s.events), offCPU, inMicros)
+	v.hold(what+"NATS, an event", n.natsCores*1e6, micros(served.Total().CPU, s.events), offCPU, inMicros)
+	v.hold(what+"workers, an event", n.workerCores*1e6, micros(taking.Total().CPU, s.events), offCPU, inMicros)
 	v.hold(what+"files, an event", n.disk/n.stored(), lab.disk()/lab.count()*s.counted, offBytes, inBytes)
 }
 
