@@ -1,7 +1,5 @@
 //go:build linux
 
-// Package shipped builds genmesh and nats-server as they ship, and runs them as processes of their own: for tests that kill, freeze,
-// measure and replace what users run.
 package shipped
 
 import (
@@ -18,20 +16,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
-
-// Build makes the programs under test in a folder: genmesh and nats-server.
-func Build(folder string) error {
-	for _, what := range [][]string{
-		{"-trimpath", "-o", filepath.Join(folder, "genmesh"), "github.com/genmesh/genmesh"},
-		{"-o", filepath.Join(folder, "nats-server"), "github.com/nats-io/nats-server/v2"},
-	} {
-		compile := exec.Command("go", append([]string{"build"}, what...)...)
-		if out, err := compile.CombinedOutput(); err != nil {
-			return fmt.Errorf("%v: %w\n%s", compile.Args, err, out)
-		}
-	}
-	return nil
-}
 
 // Process is a program under test. It may be killed, frozen and started again. Its fields may change while it does not run.
 type Process struct {

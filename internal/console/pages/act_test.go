@@ -180,7 +180,8 @@ func TestErasingTakesTheIDTypedOut(t *testing.T) {
 		assert.Equal(t, http.StatusBadRequest, w.Code)
 	}
 	assert.Empty(t, s.told)
-	d.follow(t, d.post(manager, "/interactions/erase", "id", "6f1c", "source", "genesys", "typed", "6f1c", "reason", "GDPR 12", "notify_again", "on"))
+	erased := d.follow(t, d.post(manager, "/interactions/erase", "id", "6f1c", "source", "genesys", "typed", "6f1c", "reason", "GDPR 12", "notify_again", "on"))
+	assertSays(t, erased, "did not hear of it, for its filters do not take the erasure events of")
 	assert.Equal(t, []string{`erase {"interaction":"6f1c","source":"genesys","notify_again":true}`}, s.told)
 	assert.NotContains(t, d.desk.tasks[0].About, "6f1c", "what is erased is not named elsewhere")
 }

@@ -290,7 +290,8 @@ func (s *scene) Processes(context.Context) ([]admin.Process, error) {
 }
 
 func (s *scene) erasure(id string) admin.ErasureResult {
-	return admin.ErasureResult{Erasure: &mesh.Erasure{Interaction: id, Streams: []mesh.StreamErasure{{Stream: "INTERACTIONS", Found: 3, Left: 3}, {Stream: "DEAD_LETTERS", Found: 1, Left: 1, Problem: s.word}}, Elsewhere: []string{"COPY"}}}
+	return admin.ErasureResult{Erasure: &mesh.Erasure{Interaction: id, Streams: []mesh.StreamErasure{{Stream: "INTERACTIONS", Found: 3, Left: 3}, {Stream: "DEAD_LETTERS", Found: 1, Left: 1, Problem: s.word}}, Elsewhere: []string{"COPY"},
+		Notices: []mesh.ErasureNotice{{Source: "genesys", Stream: "INTERACTIONS", Sequence: 7, Unheard: []string{"crm"}}}}}
 }
 func (s *scene) PlanErasure(_ context.Context, id, _ string) (admin.ErasureResult, error) {
 	return s.erasure(id), s.fails()
